@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/imgops/imgops/builder"
+	"github.com/imgops/imgops/images"
+	"github.com/imgops/imgops/roles"
+)
+
+func buildCommand(a *app) *cobra.Command {
+	var force bool
+	c := &cobra.Command{
+		Use:   "build [ROLE...]",
+		Short: "Build the candidates that are missing",
+		Long: "build makes an image of each role whose digest has none, and of those parents that have none.\n" +
+			"With uncommitted changes it builds what is on disk; such an image can be verified but never promoted.",
+		RunE: func(c *cobra.Command, args []string) error { return a.runBuild(c.Context(), args, force) },
+	}
+	c.Flags().BoolVar(&force, "force", false, "build the named roles even if an image of their digest exists")
+	return c
+}
+
+func (a *app) runBuild(ctx context.Context, names []string, force bool) error {
+	s, err := a.open(ctx, "")
+	if err != nil {
+		return err
+	}
+	selected, err := s.fleet.Select(names)
+	if err != nil {
+		return err
+	}
+	list := roles.WithAncestors(selected)
+	found, err := s.survey(ctx, list)
+	if err != nil {
+		return err
+	}
+	if force {
+		for _, r := range selected {
+			d := found.decisions[r.Name]
+			d.Action, d.Reason = images.ActionBuild, "asked for with --force"
+			found.decisions[r.Name] = d
+		}
+	}
+	p, err := s.pipeline(ctx, stageBuild)
+	if err != nil {
+		return err
+	}
+	outcomes, err := p.release(ctx, list, found.decisions)
+	return errors.Join(a.print(outcomes, outcomeTable(outcomes)), err)
+}
+
+// stage is how far a run brings a role.
+type stage int
+
+const (
+	stageBuild stage = iota
+	stageVerify
+)
+
+// pipeline wires the core loop to the builder and the verifier.
+func (s *session) pipeline(ctx context.Context, to stage) (*pipeline, error) {
+	w := &worker{session: s, builder: builder.New(s.clouds)}
+	p := &pipeline{builder: w, base: w.external, parallel: s.set.Parallel, log: s.log}
+	if to == stageVerify {
+		v, err := s.newVerifier(ctx)
+		if err != nil {
+			return nil, err
+		}
+		p.verifier = v
+	}
+	return p, nil
+}
+
+// worker builds roles for the core loop.
+type worker struct {
+	*session
+	builder *builder.Builder
+}
+
+// external looks the pinned base of a role up.
+func (w *worker) external(ctx context.Context, r *roles.Role) (images.Image, error) {
+	id, err := w.externalID(r)
+	if err != nil {
+		return images.Image{}, err
+	}
+	found, err := w.cat.Get(ctx, id)
+	if err != nil {
+		return images.Image{}, err
+	}
+	img, ok := found[id]
+	if !ok {
+		return img, fmt.Errorf("the base image %s of role %s is not there, or not shared with account %s; run: imgops update %s", id, r.Name, w.home.Account, r.Name)
+	}
+	return img, nil
+}
+
+// build bakes one role, with its output kept in the run's directory.
+func (w *worker) build(ctx context.Context, r *roles.Role, base images.Image) (images.Image, error) {
+	dir, err := w.workDir(r.Name)
+	if err != nil {
+		return images.Image{}, err
+	}
+	log, err := os.OpenFile(filepath.Join(dir, "build.log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return images.Image{}, fmt.Errorf("opening the log of role %s: %w", r.Name, err)
+	}
+	defer log.Close()
+	var out io.Writer = log
+	if w.set.Debug {
+		out = io.MultiWriter(log, &prefixWriter{w: w.Stderr, prefix: r.Name + " | "})
+	}
+	commit := w.fleet.Revision.Commit
+	if r.Dirty {
+		commit += images.DirtySuffix
+	}
+	return w.builder.Build(ctx, builder.Request{
+		Fleet: w.fleet, Role: r, Base: base, Location: w.home, Run: w.run(), Commit: commit,
+		Branch: w.fleet.Revision.Branch, WorkDir: dir, Progress: w.log.of(r.Name), Log: out,
+	})
+}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/viper"
+
+	"github.com/imgops/imgops/roles"
+)
+
+// app is one run of imgops: its world, its settings and what it has opened.
+type app struct {
+	world
+	set   settings
+	log   *progress
+	calls callCounter
+
+	repo     *roles.Repo
+	sandboxE *sandboxEndpoint // nil on AWS
+	probe    sync.Once
+}
+
+// settings are the global settings, resolved as flag > IMGOPS_* > the settings section of imgops.yaml > default.
+type settings struct {
+	Dir      string
+	Output   string
+	Quiet    bool
+	NoColor  bool
+	Debug    bool
+	Parallel int
+	Sandbox  string
+	Run      string
+}
+
+func (a *app) addGlobalFlags(root *cobra.Command) {
+	f := root.PersistentFlags()
+	f.StringP("dir", "C", ".", "the fleet's `directory`")
+	f.String("config", "", "a `file` of settings (default: the settings section of the fleet's imgops.yaml)")
+	f.StringP("output", "o", "table", "output `format` of results: table, json or yaml")
+	f.BoolP("quiet", "q", false, "no progress on standard error")
+	f.Bool("no-color", false, "no colours")
+	f.Bool("debug", false, "say more on standard error, and count the API calls")
+	f.Int("parallel", 4, "how many roles are worked on at once")
+	f.String("sandbox", "", "talk to the running sandbox of this `name` instead of AWS")
+	f.Lookup("sandbox").NoOptDefVal = "default"
+}
+
+// configure resolves the settings before any command runs.
+func (a *app) configure(c *cobra.Command) error {
+	v := viper.New()
+	v.SetEnvPrefix("IMGOPS")
+	v.SetEnvKeyReplacer(strings.NewReplacer("-", "_"))
+	if err := v.BindPFlags(c.Root().PersistentFlags()); err != nil {
+		return fmt.Errorf("binding flags: %w", err)
+	}
+	for _, key := range []string{"dir", "config", "output", "quiet", "no-color", "debug", "parallel", "sandbox", "run"} {
+		if value := a.Getenv("IMGOPS_" + strings.ToUpper(strings.ReplaceAll(key, "-", "_"))); value != "" {
+			if f := c.Root().PersistentFlags().Lookup(key); f == nil || !f.Changed {
+				v.Set(key, value)
+			}
+		}
+	}
+	if err := readSettings(v, v.GetString("config"), v.GetString("dir")); err != nil {
+		return err
+	}
+	a.set = settings{
+		Dir: v.GetString("dir"), Output: v.GetString("output"), Quiet: v.GetBool("quiet"), Debug: v.GetBool("debug"),
+		NoColor: v.GetBool("no-color") || a.Getenv("NO_COLOR") != "", Parallel: v.GetInt("parallel"),
+		Sandbox: v.GetString("sandbox"), Run: v.GetString("run"),
+	}
+	switch a.set.Output {
+	case "table", "json", "yaml":
+	default:
+		return usagef(c, "unknown output format %q; it is one of table, json, yaml", a.set.Output)
+	}
+	if a.set.Parallel < 1 {
+		return usagef(c, "--parallel is %d; it has to be at least 1", a.set.Parallel)
+	}
+	a.log = newProgress(a.Stderr, a.set.Quiet)
+	return nil
+}
+
+// readSettings adds the settings section of imgops.yaml, or a settings file, below flags and environment. A fleet
+// that cannot be parsed is reported by the command that loads it, with line and column, not here.
+func readSettings(v *viper.Viper, file, dir string) error {
+	y := viper.New()
+	y.SetConfigType("yaml")
+	if file != "" {
+		y.SetConfigFile(file)
+		if err := y.ReadInConfig(); err != nil {
+			return &usageError{err: fmt.Errorf("reading the settings in %s: %w", file, err)}
+		}
+	} else {
+		path := filepath.Join(dir, "imgops.yaml")
+		if _, err := os.Stat(path); err != nil {
+			return nil
+		}
+		y.SetConfigFile(path)
+		if y.ReadInConfig() != nil {
+			return nil
+		}
+		if y = y.Sub("settings"); y == nil {
+			return nil
+		}
+	}
+	return v.MergeConfigMap(y.AllSettings())
+}
+
+// openRepo opens the fleet's repository once.
+func (a *app) openRepo(ctx context.Context) (*roles.Repo, error) {
+	if a.repo == nil {
+		repo, err := roles.OpenRepo(ctx, a.set.Dir)
+		if err != nil {
+			return nil, err
+		}
+		a.repo = repo
+	}
+	return a.repo, nil
+}

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/google/renameio/v2"
+
+	"github.com/imgops/imgops/images"
+	"github.com/imgops/imgops/roles"
+)
+
+// sandboxEndpoint is the sandbox that this run talks to instead of AWS.
+type sandboxEndpoint struct {
+	URL string
+	// Dir is where the sandbox keeps its state; the pins of external bases are kept there, because the committed
+	// imgops.lock is about AWS.
+	Dir string
+}
+
+// sandbox says whether this run talks to a sandbox: one that is named by --sandbox, or one that answers at a loopback
+// AWS_ENDPOINT_URL.
+func (a *app) sandbox(ctx context.Context) (*sandboxEndpoint, error) {
+	var err error
+	a.probe.Do(func() {
+		if name := a.set.Sandbox; name != "" {
+			var home *sandboxHome
+			if home, err = a.sandboxHome(name); err != nil {
+				return
+			}
+			var s serverRecord
+			if s, err = home.running(ctx); err == nil {
+				a.sandboxE = &sandboxEndpoint{URL: s.URL, Dir: home.dir}
+			}
+			return
+		}
+		endpoint := a.Getenv("AWS_ENDPOINT_URL")
+		if u, perr := url.Parse(endpoint); perr != nil || !loopback(u.Hostname()) {
+			return
+		}
+		if s, serr := askStatus(ctx, endpoint); serr == nil {
+			a.sandboxE = &sandboxEndpoint{URL: endpoint, Dir: s.Dir}
+		}
+	})
+	return a.sandboxE, err
+}
+
+// lock is the sandbox's own lock of a fleet.
+func (e *sandboxEndpoint) lock(f *roles.Fleet) string {
+	return filepath.Join(e.Dir, "locks", f.Config.Fleet+".lock")
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// sandboxStatus is what a sandbox answers at /_imgops/status.
+type sandboxStatus struct {
+	ID      string `json:"id"`
+	Driver  string `json:"driver"`
+	PID     int    `json:"pid"`
+	Version string `json:"version"`
+	Dir     string `json:"dir"`
+	Counts  any    `json:"counts"`
+}
+
+// askStatus asks an endpoint whether it is a sandbox.
+func askStatus(ctx context.Context, endpoint string) (sandboxStatus, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, endpoint+"/_imgops/status", nil)
+	if err != nil {
+		return sandboxStatus{}, fmt.Errorf("asking %s for its status: %w", endpoint, err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return sandboxStatus{}, fmt.Errorf("asking %s for its status: %w", endpoint, err)
+	}
+	defer resp.Body.Close()
+	var s sandboxStatus
+	if err := json.NewDecoder(resp.Body).Decode(&s); err != nil || s.ID == "" {
+		return s, fmt.Errorf("%s is not an imgops sandbox", endpoint)
+	}
+	return s, nil
+}
+
+// pins gives the image id of every external base in the build Region. On AWS they come from imgops.lock as it is in the
+// fleet at hand; in a sandbox from the sandbox's own lock, in which a base that is not there yet is resolved and kept.
+func (a *app) pins(ctx context.Context, f *roles.Fleet, cat *images.Catalogue) (roles.Pins, error) {
+	sb, err := a.sandbox(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if sb == nil {
+		return f.Lock.Pins(f.Config.Build.Region), nil
+	}
+	path := sb.lock(f)
+	lock, err := readLock(path)
+	if err != nil {
+		return nil, err
+	}
+	lock.Refresh = f.Lock.Refresh
+	pins, changed := lock.Pins(f.Config.Build.Region), false
+	for _, e := range f.Externals() {
+		if pins[e.Key] != "" {
+			continue
+		}
+		if err := pinExternal(ctx, &lock, cat, f.Config.Build.Region, e); err != nil {
+			return nil, err
+		}
+		changed, pins = true, lock.Pins(f.Config.Build.Region)
+	}
+	if changed {
+		return pins, writeLock(path, lock)
+	}
+	return pins, nil
+}
+
+func readLock(path string) (roles.Lock, error) {
+	data, err := os.ReadFile(path)
+	if err != nil && !os.IsNotExist(err) {
+		return roles.Lock{}, fmt.Errorf("reading the lock: %w", err)
+	}
+	return roles.ReadLock(data, path)
+}
+
+func writeLock(path string, l roles.Lock) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return fmt.Errorf("making the lock's directory: %w", err)
+	}
+	if err := renameio.WriteFile(path, l.Encode(), 0o644); err != nil {
+		return fmt.Errorf("writing the lock %s: %w", path, err)
+	}
+	return nil
+}
+
+// run is the id of this run: IMGOPS_RUN (so that a repeated CI job goes on with what it began), or a new one.
+func (a *app) run() string {
+	if a.set.Run == "" {
+		var b [3]byte
+		_, _ = rand.Read(b[:]) // never fails (crypto/rand)
+		a.set.Run = time.Now().UTC().Format("20060102t150405") + "-" + hex.EncodeToString(b[:])
+	}
+	return a.set.Run
+}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/imgops/imgops/images"
+	"github.com/imgops/imgops/promoter"
+	"github.com/imgops/imgops/roles"
+	"github.com/imgops/imgops/verifier"
+)
+
+// The exit codes of imgops.
+const (
+	exitDone        = 0
+	exitError       = 1
+	exitUsage       = 2
+	exitVerify      = 3
+	exitRefused     = 4
+	exitChanges     = 5
+	exitInterrupted = 130
+)
+
+const exitCodes = `Exit codes: 0 done, 1 error, 2 bad usage or definition, 3 verification failed, 4 promotion refused,
+5 changes or drift found (only with --detailed-exitcode), 130 interrupted.`
+
+// errChanges makes the exit code 5, without a message.
+var errChanges = errors.New("changes found")
+
+// exitStatus carries the exit code of a command that imgops ran for the user, which has said what it had to say.
+type exitStatus struct{ code int }
+
+func (e *exitStatus) Error() string {
+	return fmt.Sprintf("the command ended with exit status %d", e.code)
+}
+
+// usageError is a mistake on the command line.
+type usageError struct {
+	err  error
+	hint string
+}
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+func usagef(c *cobra.Command, format string, args ...any) error {
+	return &usageError{err: fmt.Errorf(format, args...), hint: "see '" + c.CommandPath() + " --help'"}
+}
+
+// exitCode is the one table from errors to exit codes. Several errors can be joined: the first row that fits wins.
+func exitCode(ctx context.Context, err error) int {
+	var (
+		usage    *usageError
+		problems *roles.ProblemsError
+		unknown  *roles.UnknownRoleError
+		failed   *verifier.FailedError
+		refused  *promoter.RefusedError
+		status   *exitStatus
+	)
+	switch {
+	case err == nil:
+		return exitDone
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		return exitInterrupted
+	case errors.As(err, &usage), errors.As(err, &problems), errors.As(err, &unknown),
+		errors.Is(err, roles.ErrNotRepository), errors.Is(err, roles.ErrUnbornBranch):
+		return exitUsage
+	case errors.As(err, &failed):
+		return exitVerify
+	case errors.As(err, &refused):
+		return exitRefused
+	case errors.Is(err, errChanges):
+		return exitChanges
+	case errors.As(err, &status):
+		return status.code
+	}
+	return exitError
+}
+
+// hint adds what to do about errors that come from outside and do not say it themselves.
+func (a *app) hint(err error) string {
+	var usage *usageError
+	if errors.As(err, &usage) {
+		return usage.hint
+	}
+	switch images.Code(err) {
+	case "UnauthorizedOperation", "AccessDenied", "AccessDeniedException":
+		return "the role in use lacks a permission that the message names"
+	case "ExpiredToken", "RequestExpired", "ExpiredTokenException":
+		return "the credentials have expired: get new ones and run the same command again, it goes on where it was"
+	case "AuthFailure", "InvalidClientTokenId", "UnrecognizedClientException":
+		return "the credentials are not accepted; for the sandbox: eval \"$(imgops sandbox env)\""
+	}
+	return ""
+}
+
+// report prints an error for a person and returns the exit code.
+func (a *app) report(ctx context.Context, err error) int {
+	code := exitCode(ctx, err)
+	var status *exitStatus
+	if err == nil || errors.Is(err, errChanges) || errors.As(err, &status) {
+		return code
+	}
+	fmt.Fprintf(a.Stderr, "imgops: %v\n", err)
+	if h := a.hint(err); h != "" {
+		fmt.Fprintf(a.Stderr, "hint: %s\n", h)
+	}
+	return code
+}

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/imgops/imgops/roles"
+)
+
+// fleetFiles is the fleet that init writes. A file whose name begins with "dot." begins with a dot there.
+//
+//go:embed all:fleet
+var fleetFiles embed.FS
+
+var fleetName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,30}$`)
+
+func initCommand(a *app) *cobra.Command {
+	var name string
+	c := &cobra.Command{
+		Use:   "init [DIR]",
+		Short: "Write a fleet with the roles base and web that works at once on the sandbox",
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			dir := a.set.Dir
+			if len(args) == 1 {
+				dir = filepath.Join(dir, args[0])
+			}
+			return a.runInit(c.Context(), dir, name)
+		},
+	}
+	c.Flags().StringVar(&name, "fleet", "", "the fleet's `name` (default: the directory's)")
+	return c
+}
+
+func (a *app) runInit(ctx context.Context, dir, name string) error {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return fmt.Errorf("finding %s: %w", dir, err)
+	}
+	if name == "" {
+		name = strings.ToLower(filepath.Base(dir))
+	}
+	if !fleetName.MatchString(name) {
+		return &usageError{err: fmt.Errorf("fleet name %q: use 1 to 31 lower-case letters, digits and dashes, such as --fleet acme", name)}
+	}
+	files, err := fleetContent(name)
+	if err != nil {
+		return err
+	}
+	if err := refuseOverwrite(dir, files); err != nil {
+		return err
+	}
+	for _, f := range files {
+		if err := f.write(dir); err != nil {
+			return err
+		}
+	}
+	return a.initRepo(ctx, dir, len(files))
+}
+
+// initRepo makes a repository when there is none, and says how to go on.
+func (a *app) initRepo(ctx context.Context, dir string, n int) error {
+	_, err := roles.OpenRepo(ctx, dir)
+	if errors.Is(err, roles.ErrNotRepository) {
+		if err := roles.InitRepo(ctx, dir, "main"); err != nil {
+			return err
+		}
+		a.note("made a Git repository with branch main")
+	}
+	fmt.Fprintf(a.Stdout, "wrote %d files of a fleet to %s\n", n, dir)
+	a.note("next:\n  cd %s && git add -A && git commit -m 'Begin the fleet'\n  imgops sandbox up && eval \"$(imgops sandbox env)\"\n  imgops plan", dir)
+	return nil
+}
+
+type fleetFile struct {
+	path string // slash separated
+	data []byte
+	mode os.FileMode
+}
+
+func fleetContent(name string) ([]fleetFile, error) {
+	var list []fleetFile
+	err := fs.WalkDir(fleetFiles, "fleet", func(p string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := fleetFiles.ReadFile(p)
+		if err != nil {
+			return err
+		}
+		f := fleetFile{path: strings.TrimPrefix(p, "fleet/"), data: bytes.ReplaceAll(data, []byte("FLEETNAME"), []byte(name)), mode: 0o644}
+		if base := path.Base(f.path); strings.HasPrefix(base, "dot.") {
+			f.path = path.Join(path.Dir(f.path), strings.TrimPrefix(base, "dot"))
+		}
+		if bytes.HasPrefix(data, []byte("#!")) {
+			f.mode = 0o755
+		}
+		list = append(list, f)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading the example fleet: %w", err)
+	}
+	return list, nil
+}
+
+func refuseOverwrite(dir string, files []fleetFile) error {
+	var there []string
+	for _, f := range files {
+		if _, err := os.Lstat(filepath.Join(dir, filepath.FromSlash(f.path))); err == nil {
+			there = append(there, f.path)
+		}
+	}
+	if len(there) > 0 {
+		return &usageError{err: fmt.Errorf("%s already has %s; nothing was written: choose another directory, or move them away", dir, strings.Join(there, ", "))}
+	}
+	return nil
+}
+
+func (f fleetFile) write(dir string) error {
+	p := filepath.Join(dir, filepath.FromSlash(f.path))
+	if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
+		return fmt.Errorf("making the directory of %s: %w", p, err)
+	}
+	if err := os.WriteFile(p, f.data, f.mode); err != nil {
+		return fmt.Errorf("writing %s: %w", p, err)
+	}
+	return nil
+}

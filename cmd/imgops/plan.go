@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/imgops/imgops/images"
+	"github.com/imgops/imgops/roles"
+)
+
+type planOptions struct {
+	base         string
+	explain      bool
+	detailedExit bool
+}
+
+func planCommand(a *app) *cobra.Command {
+	o := &planOptions{}
+	c := &cobra.Command{
+		Use:   "plan [ROLE...]",
+		Short: "Show what would be built, verified and promoted, and why",
+		Long:  "plan compares the roles with the images that exist and with the defaults of every account and Region.\nIt changes nothing.",
+		RunE:  func(c *cobra.Command, args []string) error { return a.runPlan(c.Context(), o, args) },
+	}
+	c.Flags().StringVar(&o.base, "base", "", "only roles that differ from this `revision` at the merge base")
+	c.Flags().BoolVar(&o.explain, "explain", false, "name what changed the digests since --base (default: the main branch)")
+	c.Flags().BoolVar(&o.detailedExit, "detailed-exitcode", false, "exit 5 when there is something to do")
+	return c
+}
+
+func (a *app) runPlan(ctx context.Context, o *planOptions, names []string) error {
+	s, err := a.open(ctx, "")
+	if err != nil {
+		return err
+	}
+	list, err := s.fleet.Select(names)
+	if err != nil {
+		return err
+	}
+	var base *roles.Fleet
+	if o.base != "" || o.explain {
+		if base, err = s.baseFleet(ctx, o.base); err != nil {
+			return err
+		}
+	}
+	if o.base != "" {
+		list = intersect(list, s.fleet.Affected(base))
+	}
+	found, err := s.survey(ctx, list)
+	if err != nil {
+		return err
+	}
+	if err := a.printPlan(found, list, base, o.explain); err != nil {
+		return err
+	}
+	if o.detailedExit {
+		for _, d := range found.decisions {
+			if d.Action != images.ActionNone {
+				return errChanges
+			}
+		}
+	}
+	return nil
+}
+
+// plannedRole is one role of `imgops plan -o json`.
+type plannedRole struct {
+	images.Decision
+	Changes []roles.Change `json:"changes,omitempty"`
+}
+
+func (a *app) printPlan(found survey, list []*roles.Role, base *roles.Fleet, explain bool) error {
+	t := table{Header: []string{"ROLE", "DIGEST", "ACTION", "IMAGE", "REASON"}}
+	data := []plannedRole{}
+	for _, r := range list {
+		p := plannedRole{Decision: found.decisions[r.Name]}
+		t.add(r.Name, short(r.Digest), string(p.Action), p.Image, p.Reason)
+		if explain {
+			old, _ := base.Role(r.Name)
+			p.Changes = roles.Explain(old, r)
+			for _, c := range p.Changes {
+				t.Rows = append(t.Rows, []string{"", "", "", "", "  " + c.String()})
+			}
+		}
+		data = append(data, p)
+	}
+	return a.print(data, t)
+}
+
+// baseFleet loads the fleet at the merge base of HEAD and a revision, with its digests.
+func (s *session) baseFleet(ctx context.Context, rev string) (*roles.Fleet, error) {
+	if rev == "" {
+		rev = s.mainRef(ctx)
+	}
+	base, err := s.repo.MergeBase(ctx, s.fleet.Revision.Commit, rev)
+	if err != nil {
+		return nil, err
+	}
+	f, err := s.repo.Load(ctx, base)
+	if err != nil {
+		return nil, err
+	}
+	pins, err := s.app.pins(ctx, f, s.cat)
+	if err != nil {
+		return nil, err
+	}
+	return f, f.Resolve(pins)
+}
+
+// mainRef names the main branch as this repository knows it: the remote's where there is one, for a CI's clone has no
+// local main, and a developer's may be old.
+func (s *session) mainRef(ctx context.Context) string {
+	if remote := "origin/" + s.fleet.Config.Main; s.hasRev(ctx, remote) {
+		return remote
+	}
+	return s.fleet.Config.Main
+}
+
+func (s *session) hasRev(ctx context.Context, rev string) bool {
+	_, err := s.repo.Resolve(ctx, rev)
+	return err == nil
+}
+
+func intersect(list, with []*roles.Role) []*roles.Role {
+	in := map[string]bool{}
+	for _, r := range with {
+		in[r.Name] = true
+	}
+	var out []*roles.Role
+	for _, r := range list {
+		if in[r.Name] {
+			out = append(out, r)
+		}
+	}
+	return out
+}

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/imgops/imgops/images"
+	"github.com/imgops/imgops/promoter"
+	"github.com/imgops/imgops/roles"
+)
+
+func promoteCommand(a *app) *cobra.Command {
+	var planOnly bool
+	c := &cobra.Command{
+		Use:   "promote [ROLE...]",
+		Short: "Make the verified images of main the role defaults everywhere",
+		Long: "promote copies the verified image of each role's digest to the Regions of its targets, tags and shares it, looks at it\n" +
+			"from the account that will use it, and moves the role's pointer last. Running it again finishes what was begun.",
+		RunE: func(c *cobra.Command, args []string) error { return a.runPromote(c.Context(), args, planOnly) },
+	}
+	c.Flags().BoolVar(&planOnly, "plan", false, "print what would change, and change nothing")
+	return c
+}
+
+func (a *app) runPromote(ctx context.Context, names []string, planOnly bool) error {
+	s, err := a.open(ctx, "")
+	if err != nil {
+		return err
+	}
+	list, err := s.fleet.Select(names)
+	if err != nil {
+		return err
+	}
+	found, err := s.survey(ctx, list)
+	if err != nil {
+		return err
+	}
+	var chosen []candidate
+	for _, r := range list {
+		chosen = append(chosen, candidate{r, found.decisions[r.Name].Candidate})
+	}
+	stop := s.log.beat()
+	defer stop()
+	plan, err := s.planPromotion(ctx, chosen)
+	if err != nil {
+		return err
+	}
+	if planOnly {
+		return a.print(plan, planTable(plan))
+	}
+	result, err := s.promoter().Apply(ctx, plan, s.log.of("promote"))
+	return errors.Join(a.print(result, resultTable(result)), err)
+}
+
+// candidate is a role with the image that is to become its default.
+type candidate struct {
+	role  *roles.Role
+	image images.Image
+}
+
+func (s *session) promoter() *promoter.Promoter {
+	var accounts []string
+	for _, l := range locations(s.fleet.Config, nil) {
+		accounts = append(accounts, l.Account)
+	}
+	return promoter.New(s.clouds, promoter.Options{
+		Fleet: s.fleet.Config.Fleet, Build: s.home, Run: s.run(), History: s.repo, Accounts: accounts,
+	})
+}
+
+// planPromotion asks the promoter what is missing. The facts about Git come from here; the rules are the promoter's.
+func (s *session) planPromotion(ctx context.Context, list []candidate) (promoter.Plan, error) {
+	commit := s.fleet.Revision.Commit
+	onMain, err := s.repo.OnMain(ctx, s.fleet.Config.Main, commit)
+	if err != nil {
+		return promoter.Plan{}, fmt.Errorf("asking whether commit %s is on %s: %w", shortCommit(commit), s.fleet.Config.Main, err)
+	}
+	var reqs []promoter.Request
+	for _, c := range list {
+		req := promoter.Request{
+			Role: c.role.Name, Image: c.image, Digest: c.role.Digest, TestsDigest: c.role.TestsDigest, Commit: commit,
+			OnMain: onMain, Dirty: c.role.Dirty, Main: s.fleet.Config.Main,
+		}
+		for _, t := range targets(s.fleet.Config, c.role.Targets) {
+			req.Targets = append(req.Targets, promoter.Target{Name: t.Name, Accounts: t.Accounts, Regions: t.Regions, Mode: t.Mode, KMSKey: t.KMSKey})
+		}
+		reqs = append(reqs, req)
+	}
+	return s.promoter().Plan(ctx, reqs, s.log.of("promote"))
+}
+
+func planTable(p promoter.Plan) table {
+	t := table{}
+	for _, line := range p.Lines() {
+		t.Rows = append(t.Rows, []string{line})
+	}
+	return t
+}

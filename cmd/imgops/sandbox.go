@@ -1,0 +1,248 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/imgops/imgops/images"
+)
+
+// sandboxOptions are the flags of the sandbox commands.
+type sandboxOptions struct {
+	name     string
+	machines string
+	port     int
+	account  string
+	region   string
+	mirror   string
+}
+
+func sandboxCommand(a *app) *cobra.Command {
+	o := &sandboxOptions{}
+	c := &cobra.Command{
+		Use:   "sandbox",
+		Short: "The embedded EC2-compatible cloud, with real Linux machines in it",
+		Long: "The sandbox answers the AWS APIs on loopback, with real machines behind its instances. The access key id\n" +
+			"SANDBOX<account> with the secret \"sandbox\" acts in that account; every 12-digit account exists.",
+	}
+	c.PersistentFlags().StringVar(&o.name, "name", "default", "which sandbox; several can run side by side")
+	sub := func(use, short string, args cobra.PositionalArgs, run func(context.Context, *sandboxHome, []string) error) *cobra.Command {
+		s := &cobra.Command{Use: use, Short: short, Args: args, RunE: func(c *cobra.Command, args []string) error {
+			home, err := a.sandboxHome(o.name)
+			if err != nil {
+				return err
+			}
+			return run(c.Context(), home, args)
+		}}
+		c.AddCommand(s)
+		return s
+	}
+	up := sub("up", "Start the sandbox in the background, making its base image first", cobra.NoArgs,
+		func(ctx context.Context, h *sandboxHome, _ []string) error { return a.sandboxUp(ctx, h, o) })
+	serve := sub("serve", "Run the sandbox in the foreground", cobra.NoArgs,
+		func(ctx context.Context, h *sandboxHome, _ []string) error { return a.sandboxServe(ctx, h, o) })
+	for _, s := range []*cobra.Command{up, serve} {
+		s.Flags().StringVar(&o.machines, "machines", "auto", "what the instances run as: auto, nspawn or none (state changes only)")
+		s.Flags().IntVar(&o.port, "port", 0, "loopback `port` to listen on (default: the last one, else any)")
+		s.Flags().StringVar(&o.mirror, "mirror", "", "Debian mirror `URL` for the base image (default http://deb.debian.org/debian)")
+	}
+	sub("down", "Stop the machines and the server; the state stays", cobra.NoArgs,
+		func(ctx context.Context, h *sandboxHome, _ []string) error { return a.sandboxDown(ctx, h) })
+	sub("reset", "Stop everything and delete the state", cobra.NoArgs,
+		func(ctx context.Context, h *sandboxHome, _ []string) error { return a.sandboxReset(ctx, h) })
+	sub("status", "Show what runs", cobra.NoArgs,
+		func(ctx context.Context, h *sandboxHome, _ []string) error { return a.sandboxStatus(ctx, h) })
+	env := sub("env", "Print the environment that leads AWS clients to the sandbox: eval \"$(imgops sandbox env)\"", cobra.NoArgs,
+		func(ctx context.Context, h *sandboxHome, _ []string) error { return a.sandboxEnv(ctx, h, o) })
+	run := sub("exec -- COMMAND [ARG...]", "Run a command with that environment", cobra.MinimumNArgs(1),
+		func(ctx context.Context, h *sandboxHome, args []string) error { return a.sandboxExec(ctx, h, o, args) })
+	run.Flags().SetInterspersed(false)
+	for _, s := range []*cobra.Command{env, run} {
+		s.Flags().StringVar(&o.account, "account", "111111111111", "the `account` to act in")
+		s.Flags().StringVar(&o.region, "region", "us-east-1", "the default `Region`")
+	}
+	return c
+}
+
+// sandboxUp makes the base image where a person can watch it, then starts the server in a session of its own.
+func (a *app) sandboxUp(ctx context.Context, h *sandboxHome, o *sandboxOptions) error {
+	if r, err := h.running(ctx); err == nil {
+		fmt.Fprintf(a.Stdout, "sandbox %s is already running at %s (%s machines)\n", h.name, r.URL, r.Driver)
+		return nil
+	}
+	driver, err := chooseMachines(o.machines)
+	if err != nil {
+		return err
+	}
+	if driver != "none" {
+		if _, err := a.makeBase(ctx, o); err != nil {
+			return err
+		}
+	}
+	if err := os.MkdirAll(h.dir, 0o700); err != nil {
+		return fmt.Errorf("making the sandbox's directory: %w", err)
+	}
+	log, err := os.OpenFile(h.path("server.log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return fmt.Errorf("opening the sandbox's log: %w", err)
+	}
+	defer log.Close()
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("finding the imgops executable: %w", err)
+	}
+	args := []string{"sandbox", "serve", "--name", h.name, "--machines", driver, "--port", fmt.Sprint(o.port), "--mirror", o.mirror}
+	cmd := exec.Command(self, args...) // not CommandContext: the server outlives this command
+	cmd.Stdout, cmd.Stderr, cmd.Dir = log, log, "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("starting the sandbox's server: %w", err)
+	}
+	return a.awaitServer(ctx, h, cmd)
+}
+
+func (a *app) awaitServer(ctx context.Context, h *sandboxHome, cmd *exec.Cmd) error {
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, fmt.Errorf("the server does not answer; see %s", h.path("server.log")))
+	defer cancel()
+	var r serverRecord
+	err := images.Poll(ctx, func(ctx context.Context) (bool, error) {
+		select {
+		case <-ended:
+			return false, fmt.Errorf("the server ended: %s", lastLine(h.path("server.log")))
+		default:
+		}
+		var err error
+		r, err = h.running(ctx)
+		return err == nil, nil
+	})
+	if err != nil {
+		return fmt.Errorf("starting sandbox %s: %w", h.name, err)
+	}
+	fmt.Fprintf(a.Stdout, "sandbox %s is running at %s (%s machines)\n", h.name, r.URL, r.Driver)
+	fmt.Fprintf(a.Stderr, "next: eval \"$(imgops sandbox env%s)\"\n", h.flag())
+	return nil
+}
+
+// lastLine is the end of a log, for an error message.
+func lastLine(path string) string {
+	b, err := os.ReadFile(path)
+	lines := strings.Split(strings.TrimSpace(string(b)), "\n")
+	if err != nil || len(lines) == 0 {
+		return "see " + path
+	}
+	return lines[len(lines)-1]
+}
+
+func (a *app) sandboxReset(ctx context.Context, h *sandboxHome) error {
+	if !h.exists() {
+		fmt.Fprintf(a.Stdout, "sandbox %s has no state\n", h.name)
+		return nil
+	}
+	if err := a.sandboxDown(ctx, h); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(h.dir); err != nil {
+		return fmt.Errorf("deleting the state of sandbox %s: %w", h.name, err)
+	}
+	fmt.Fprintf(a.Stdout, "sandbox %s is empty\n", h.name)
+	return nil
+}
+
+func (a *app) sandboxStatus(ctx context.Context, h *sandboxHome) error {
+	type status struct {
+		Name    string `json:"name"`
+		Running bool   `json:"running"`
+		URL     string `json:"url,omitempty"`
+		Driver  string `json:"machines,omitempty"`
+		PID     int    `json:"pid,omitempty"`
+		Dir     string `json:"dir"`
+		Counts  any    `json:"counts,omitempty"`
+	}
+	s := status{Name: h.name, Dir: h.dir}
+	if r, err := h.running(ctx); err == nil {
+		got, err := askStatus(ctx, r.URL)
+		if err != nil {
+			return err
+		}
+		s = status{h.name, true, r.URL, got.Driver, got.PID, h.dir, got.Counts}
+	} else if !errors.Is(err, errNotRunning) {
+		return err
+	}
+	t := table{}
+	t.add("name", s.Name)
+	t.add("running", fmt.Sprint(s.Running))
+	t.add("url", s.URL)
+	t.add("machines", s.Driver)
+	t.add("state", s.Dir)
+	if m, ok := s.Counts.(map[string]any); ok {
+		for _, k := range slices.Sorted(mapKeys(m)) {
+			t.add(k, fmt.Sprint(m[k]))
+		}
+	}
+	return a.print(s, t)
+}
+
+// environment is what leads an AWS client to the sandbox, in the order of printing.
+func environment(url string, o *sandboxOptions) [][2]string {
+	return [][2]string{
+		{"AWS_ENDPOINT_URL", url},
+		{"AWS_ACCESS_KEY_ID", "SANDBOX" + o.account},
+		{"AWS_SECRET_ACCESS_KEY", "sandbox"},
+		{"AWS_REGION", o.region},
+		{"AWS_DEFAULT_REGION", o.region},
+		{"AWS_EC2_METADATA_DISABLED", "true"},
+	}
+}
+
+// unset are the variables that would lead an AWS client elsewhere.
+var unset = []string{"AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN"}
+
+func (a *app) sandboxEnv(ctx context.Context, h *sandboxHome, o *sandboxOptions) error {
+	r, err := h.running(ctx)
+	if err != nil {
+		return err
+	}
+	for _, kv := range environment(r.URL, o) {
+		fmt.Fprintf(a.Stdout, "export %s=%s\n", kv[0], kv[1])
+	}
+	fmt.Fprintf(a.Stdout, "unset %s\n", strings.Join(unset, " "))
+	return nil
+}
+
+func (a *app) sandboxExec(ctx context.Context, h *sandboxHome, o *sandboxOptions, args []string) error {
+	r, err := h.running(ctx)
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = a.Stdin, a.Stdout, a.Stderr
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = 10 * time.Second
+	for _, kv := range os.Environ() {
+		if name, _, _ := strings.Cut(kv, "="); !slices.Contains(unset, name) {
+			cmd.Env = append(cmd.Env, kv)
+		}
+	}
+	for _, kv := range environment(r.URL, o) {
+		cmd.Env = append(cmd.Env, kv[0]+"="+kv[1])
+	}
+	if err := cmd.Run(); err != nil {
+		var exit *exec.ExitError
+		if errors.As(err, &exit) && exit.Exited() {
+			return &exitStatus{code: exit.ExitCode()}
+		}
+		return fmt.Errorf("running %s: %w", args[0], err)
+	}
+	return nil
+}

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/imgops/imgops/images"
+	"github.com/imgops/imgops/roles"
+)
+
+// session is an opened fleet with its digests, and the clients of its accounts.
+type session struct {
+	*app
+	repo   *roles.Repo
+	fleet  *roles.Fleet
+	clouds *clouds
+	home   images.Location   // where images are built
+	cat    *images.Catalogue // of the build location
+	pins   roles.Pins
+}
+
+// open loads the fleet (the working tree, or a commit when rev is not empty), connects to the build account and
+// computes the digests. Nothing is changed by it.
+func (a *app) open(ctx context.Context, rev string) (*session, error) {
+	repo, err := a.openRepo(ctx)
+	if err != nil {
+		return nil, err
+	}
+	fleet, err := loadFleet(ctx, repo, rev)
+	if err != nil {
+		return nil, err
+	}
+	s := &session{app: a, repo: repo, fleet: fleet}
+	s.home = images.Location{Account: fleet.Config.Build.Account, Region: fleet.Config.Build.Region}
+	if s.clouds, err = a.newClouds(ctx, fleet.Config); err != nil {
+		return nil, err
+	}
+	if s.cat, err = images.Open(ctx, s.clouds, s.home); err != nil {
+		return nil, err
+	}
+	if s.pins, err = a.pins(ctx, fleet, s.cat); err != nil {
+		return nil, err
+	}
+	if err := fleet.Resolve(s.pins); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func loadFleet(ctx context.Context, repo *roles.Repo, rev string) (*roles.Fleet, error) {
+	if rev == "" {
+		return repo.LoadWorktree(ctx)
+	}
+	return repo.Load(ctx, rev)
+}
+
+// survey is what exists, beside what the fleet wants: the decision for every role of the list.
+type survey struct {
+	defaults  []images.Default
+	decisions map[string]images.Decision
+}
+
+// survey looks at the build account's images and every location's pointers, once for all roles.
+func (s *session) survey(ctx context.Context, list []*roles.Role) (survey, error) {
+	var (
+		own      []images.Image
+		defaults []images.Default
+		g, gctx  = errgroup.WithContext(ctx)
+	)
+	g.Go(func() (err error) { own, err = s.cat.OfFleet(gctx, s.fleet.Config.Fleet); return err })
+	g.Go(func() (err error) { defaults, err = images.Defaults(gctx, s.clouds, s.query()); return err })
+	if err := g.Wait(); err != nil {
+		return survey{}, err
+	}
+	candidates := map[string][]images.Image{}
+	for _, img := range own {
+		candidates[img.Role] = append(candidates[img.Role], img)
+	}
+	byRole := map[string][]images.Default{}
+	for _, d := range defaults {
+		byRole[d.Role] = append(byRole[d.Role], d)
+	}
+	out := survey{defaults: defaults, decisions: map[string]images.Decision{}}
+	for _, r := range list {
+		out.decisions[r.Name] = images.Next(s.wanted(r), candidates[r.Name], byRole[r.Name])
+	}
+	return out, nil
+}
+
+// query asks for the defaults of every role of the fleet: a pointer of any other role is an orphan.
+func (s *session) query() images.Query {
+	q := images.Query{Fleet: s.fleet.Config.Fleet, Build: s.home}
+	for _, r := range s.fleet.Roles {
+		q.Want = append(q.Want, s.wanted(r))
+	}
+	return q
+}
+
+func (s *session) wanted(r *roles.Role) images.Wanted {
+	w := images.Wanted{
+		Role: r.Name, Digest: r.Digest, TestsDigest: r.TestsDigest, Commit: s.fleet.Revision.Commit,
+		Locations: locations(s.fleet.Config, r.Targets),
+	}
+	if r.Dirty {
+		w.Commit += images.DirtySuffix
+	}
+	return w
+}
+
+// locations lists the locations of the named targets, or of all when names is nil, each once.
+func locations(c roles.Config, names []string) []images.Location {
+	var list []images.Location
+	seen := map[images.Location]bool{}
+	for _, t := range targets(c, names) {
+		for _, acc := range t.Accounts {
+			for _, reg := range t.Regions {
+				if l := (images.Location{Account: acc, Region: reg}); !seen[l] {
+					seen[l] = true
+					list = append(list, l)
+				}
+			}
+		}
+	}
+	return list
+}
+
+func targets(c roles.Config, names []string) []roles.Target {
+	if names == nil {
+		return c.Targets
+	}
+	var list []roles.Target
+	for _, name := range names {
+		for _, t := range c.Targets {
+			if t.Name == name {
+				list = append(list, t)
+			}
+		}
+	}
+	return list
+}
+
+// workDir is where a run keeps logs, reports and keys of a role: below .imgops/ in the fleet, which Git ignores.
+func (s *session) workDir(parts ...string) (string, error) {
+	root := s.repo.Root()
+	if err := ignoreDir(filepath.Join(root, ".imgops")); err != nil {
+		return "", err
+	}
+	return makeDir(filepath.Join(append([]string{root, ".imgops", "runs", s.run()}, parts...)...))
+}
+
+// externalID is the pinned image id of a role with an external base.
+func (s *session) externalID(r *roles.Role) (string, error) {
+	for _, e := range s.fleet.Externals() {
+		if e.Role == r.Name {
+			if e.Image != "" {
+				return e.Image, nil
+			}
+			return s.pins[e.Key], nil
+		}
+	}
+	return "", fmt.Errorf("role %s has no external base", r.Name)
+}

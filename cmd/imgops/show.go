@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/imgops/imgops/images"
+	"github.com/imgops/imgops/roles"
+)
+
+func showCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "show ROLE|IMAGE",
+		Short: "Show a role with its images and defaults, or one image",
+		Args:  cobra.ExactArgs(1),
+		RunE:  func(c *cobra.Command, args []string) error { return a.runShow(c.Context(), args[0]) },
+	}
+}
+
+// shownImage is an image in the output of show.
+type shownImage struct {
+	Image      string     `json:"image"`
+	Name       string     `json:"name"`
+	Role       string     `json:"role"`
+	Digest     string     `json:"digest"`
+	State      string     `json:"state"`
+	Commit     string     `json:"commit"`
+	Branch     string     `json:"branch"`
+	Base       string     `json:"base"`
+	Run        string     `json:"run"`
+	BuiltAt    time.Time  `json:"built_at"`
+	Verified   string     `json:"verified,omitempty"` // tests digest
+	VerifiedAt *time.Time `json:"verified_at,omitempty"`
+	Rejected   string     `json:"rejected,omitempty"`
+	Default    bool       `json:"default"`
+	Snapshots  []string   `json:"snapshots"`
+}
+
+func shown(i images.Image) shownImage {
+	s := shownImage{
+		Image: i.ID, Name: i.Name, Role: i.Role, Digest: i.Digest, State: i.State, Commit: i.Commit, Branch: i.Branch, Base: i.Base,
+		Run: i.Run, BuiltAt: i.BuiltAt, Verified: i.Verified, Rejected: i.Rejected, Default: i.Default, Snapshots: i.Snapshots,
+	}
+	if !i.VerifiedAt.IsZero() {
+		s.VerifiedAt = &i.VerifiedAt
+	}
+	return s
+}
+
+func (a *app) runShow(ctx context.Context, what string) error {
+	s, err := a.open(ctx, "")
+	if err != nil {
+		return err
+	}
+	if strings.HasPrefix(what, "ami-") {
+		return s.showImage(ctx, what)
+	}
+	list, err := s.fleet.Select([]string{what})
+	if err != nil {
+		return err
+	}
+	return s.showRole(ctx, list[0])
+}
+
+func (s *session) showImage(ctx context.Context, id string) error {
+	found, err := s.cat.Get(ctx, id)
+	if err != nil {
+		return err
+	}
+	img, ok := found[id]
+	if !ok {
+		return fmt.Errorf("image %s is not there in %s; imgops list shows the defaults of other locations", id, s.home)
+	}
+	d := shown(img)
+	t := table{}
+	for _, row := range [][2]string{
+		{"image", d.Image}, {"name", d.Name}, {"role", d.Role}, {"digest", d.Digest}, {"state", strings.TrimSpace(d.State + " " + img.StateReason)},
+		{"commit", d.Commit}, {"branch", d.Branch}, {"base", d.Base}, {"run", d.Run}, {"built", when(&d.BuiltAt)},
+		{"verified", strings.TrimSpace(when(d.VerifiedAt) + " " + short(d.Verified))}, {"rejected", d.Rejected},
+		{"default", fmt.Sprint(d.Default)}, {"snapshots", strings.Join(d.Snapshots, ", ")},
+	} {
+		t.add(row[0], row[1])
+	}
+	return s.print(d, t)
+}
+
+func (s *session) showRole(ctx context.Context, r *roles.Role) error {
+	found, err := s.survey(ctx, []*roles.Role{r})
+	if err != nil {
+		return err
+	}
+	own, err := s.cat.OfFleet(ctx, s.fleet.Config.Fleet)
+	if err != nil {
+		return err
+	}
+	type role struct {
+		Role        string           `json:"role"`
+		File        string           `json:"file"`
+		Base        string           `json:"base"`
+		Digest      string           `json:"digest"`
+		TestsDigest string           `json:"tests_digest"`
+		Suites      []string         `json:"suites"`
+		Targets     []string         `json:"targets"`
+		Plan        images.Decision  `json:"plan"`
+		Images      []shownImage     `json:"images"`
+		Defaults    []images.Default `json:"defaults"`
+	}
+	d := role{
+		Role: r.Name, File: r.File, Base: baseText(r.Base), Digest: r.Digest, TestsDigest: r.TestsDigest, Suites: []string{},
+		Targets: r.Targets, Plan: found.decisions[r.Name], Images: []shownImage{}, Defaults: []images.Default{},
+	}
+	t := table{}
+	for _, v := range r.Verify {
+		d.Suites = append(d.Suites, v.Name)
+	}
+	t.add("role", d.Role)
+	t.add("file", d.File)
+	t.add("base", d.Base)
+	t.add("digest", d.Digest)
+	t.add("tests", short(d.TestsDigest)+" ("+strings.Join(d.Suites, ", ")+")")
+	t.add("targets", strings.Join(d.Targets, ", "))
+	t.add("plan", d.Plan.Action+": "+d.Plan.Reason)
+	for _, img := range own {
+		if img.Role == r.Name {
+			d.Images = append(d.Images, shown(img))
+			t.add("image", strings.Join(slices.DeleteFunc([]string{img.ID, short(img.Digest), img.State, verifiedText(img, r), shortCommit(img.Commit)},
+				func(s string) bool { return s == "" }), "  "))
+		}
+	}
+	for _, x := range found.defaults {
+		if x.Role == r.Name {
+			d.Defaults = append(d.Defaults, x)
+			t.add("default", fmt.Sprintf("%s/%s  %s  %s", x.Account, x.Region, x.Image, x.Status))
+		}
+	}
+	return s.print(d, t)
+}
+
+func verifiedText(img images.Image, r *roles.Role) string {
+	switch {
+	case img.Rejected != "":
+		return "rejected: " + img.Rejected
+	case img.Verified == "":
+		return "unverified"
+	case img.Verified != r.TestsDigest:
+		return "verified by other tests"
+	}
+	return "verified"
+}
+
+func baseText(b roles.Base) string {
+	switch {
+	case b.Role != "":
+		return "role " + b.Role
+	case b.Image != "":
+		return b.Image
+	}
+	return b.Owner + " " + b.Name + " " + b.Architecture
+}

@@ -1,0 +1,40 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+func validateCommand(a *app) *cobra.Command {
+	var rev string
+	c := &cobra.Command{
+		Use:   "validate",
+		Short: "Check every definition of the fleet, without any cloud",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			repo, err := a.openRepo(c.Context())
+			if err != nil {
+				return err
+			}
+			f, err := loadFleet(c.Context(), repo, rev)
+			if err != nil {
+				return err
+			}
+			type result struct {
+				Fleet string   `json:"fleet"`
+				Roles []string `json:"roles"` // parents before children
+			}
+			r := result{Fleet: f.Config.Fleet, Roles: []string{}}
+			for _, role := range f.Roles {
+				r.Roles = append(r.Roles, role.Name)
+			}
+			t := table{}
+			t.add(fmt.Sprintf("fleet %s is valid: %d roles (%s)", r.Fleet, len(r.Roles), strings.Join(r.Roles, ", ")))
+			return a.print(r, t)
+		},
+	}
+	c.Flags().StringVar(&rev, "rev", "", "check this `revision` instead of the working tree")
+	return c
+}

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/imgops/imgops/images"
+	"github.com/imgops/imgops/images/machine"
+	"github.com/imgops/imgops/roles"
+	"github.com/imgops/imgops/verifier"
+)
+
+type verifyOptions struct {
+	keep  bool
+	again bool
+	image string
+}
+
+func verifyCommand(a *app) *cobra.Command {
+	o := &verifyOptions{}
+	c := &cobra.Command{
+		Use:   "verify [ROLE...]",
+		Short: "Test the candidates on fresh machines",
+		Long:  "verify launches a fresh machine of the candidate for each suite of a role, runs the suite, and marks the image verified\nwhen all pass. Reports are kept as JUnit XML and JSON below .imgops/runs/.",
+		RunE:  func(c *cobra.Command, args []string) error { return a.runVerify(c.Context(), o, args) },
+	}
+	c.Flags().BoolVar(&o.keep, "keep", false, "leave the machines running; look around with 'imgops login'")
+	c.Flags().BoolVar(&o.again, "again", false, "verify also what these tests have verified already")
+	c.Flags().StringVar(&o.image, "image", "", "verify this `image` instead of the role's candidate (marks nothing)")
+	return c
+}
+
+func (a *app) runVerify(ctx context.Context, o *verifyOptions, names []string) error {
+	s, err := a.open(ctx, "")
+	if err != nil {
+		return err
+	}
+	list, err := s.fleet.Select(names)
+	if err != nil {
+		return err
+	}
+	v, err := s.newVerifier(ctx)
+	if err != nil {
+		return err
+	}
+	v.keep = o.keep
+	if o.image != "" {
+		return s.verifyImage(ctx, v, list, o.image)
+	}
+	found, err := s.survey(ctx, list)
+	if err != nil {
+		return err
+	}
+	for _, r := range list {
+		d := found.decisions[r.Name]
+		if d.Action == images.ActionBuild {
+			return fmt.Errorf("role %s has nothing to verify: %s; build it: imgops build %s", r.Name, d.Reason, r.Name)
+		}
+		if o.again {
+			d.Action = images.ActionVerify
+			found.decisions[r.Name] = d
+		}
+	}
+	p := &pipeline{verifier: v, parallel: a.set.Parallel, log: a.log}
+	outcomes, err := p.release(ctx, list, found.decisions)
+	return errors.Join(a.print(outcomes, outcomeTable(outcomes)), err)
+}
+
+// verifyImage runs one role's suites on any image of the build account.
+func (s *session) verifyImage(ctx context.Context, v *tester, list []*roles.Role, id string) error {
+	if len(list) != 1 {
+		return &usageError{err: errors.New("--image needs exactly one role, whose suites are to be run")}
+	}
+	found, err := s.cat.Get(ctx, id)
+	if err != nil {
+		return err
+	}
+	img, ok := found[id]
+	if !ok {
+		return fmt.Errorf("image %s is not there in %s", id, s.home)
+	}
+	stop := s.log.beat()
+	defer stop()
+	report, err := v.test(ctx, list[0], img)
+	return errors.Join(s.print(report, reportTable(report)), err)
+}
+
+// tester verifies candidates for the core loop.
+type tester struct {
+	*session
+	verifier *verifier.Verifier
+	keep     bool
+}
+
+func (s *session) newVerifier(ctx context.Context) (*tester, error) {
+	api, err := s.clouds.EC2(ctx, s.home)
+	if err != nil {
+		return nil, err
+	}
+	launcher := machine.NewLauncher(api)
+	launch := func(ctx context.Context, spec machine.Spec, p images.Progress) (verifier.Host, error) {
+		m, err := launcher.Launch(ctx, spec, p)
+		if err != nil {
+			return nil, err
+		}
+		return m, nil
+	}
+	return &tester{session: s, verifier: verifier.New(launch, verifier.Options{})}, nil
+}
+
+// verify tests a candidate and marks it.
+func (t *tester) verify(ctx context.Context, r *roles.Role, img images.Image) (images.Image, error) {
+	if _, err := t.test(ctx, r, img); err != nil {
+		return img, err
+	}
+	now := time.Now().UTC().Truncate(time.Second)
+	tags := map[string]string{images.TagVerified: r.TestsDigest, images.TagVerifiedAt: now.Format(time.RFC3339)}
+	if err := t.cat.Tag(ctx, img, tags); err != nil {
+		return img, err
+	}
+	img.Verified, img.VerifiedAt = r.TestsDigest, now
+	for k, v := range tags {
+		img.Tags[k] = v
+	}
+	return img, nil
+}
+
+func (t *tester) test(ctx context.Context, r *roles.Role, img images.Image) (verifier.Report, error) {
+	dir, err := t.workDir(r.Name)
+	if err != nil {
+		return verifier.Report{}, err
+	}
+	tests, err := os.MkdirTemp("", "imgops-tests-")
+	if err != nil {
+		return verifier.Report{}, fmt.Errorf("making a directory for the tests of role %s: %w", r.Name, err)
+	}
+	defer os.RemoveAll(tests)
+	if err := t.fleet.MaterializeTests(ctx, r, tests); err != nil {
+		return verifier.Report{}, err
+	}
+	log, err := os.OpenFile(filepath.Join(dir, "verify.log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return verifier.Report{}, fmt.Errorf("opening the log of role %s: %w", r.Name, err)
+	}
+	defer log.Close()
+	return t.verifier.Verify(ctx, verifier.Request{
+		Image: img, Role: r, Tests: tests, Location: t.home, Run: t.run(), Fleet: t.fleet.Config.Fleet, Build: t.fleet.Config.Build,
+		WorkDir: dir, Keep: t.keep, Progress: t.log.of(r.Name), Log: log,
+	})
+}
+
+func reportTable(r verifier.Report) table {
+	t := table{Header: []string{"SUITE", "KIND", "TEST", "STATUS"}}
+	for _, s := range r.Suites {
+		for _, x := range s.Results {
+			t.add(x.Suite, string(x.Kind), x.Name, string(x.Status))
+		}
+	}
+	return t
+}

@@ -1,0 +1,248 @@
+package images
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Status compares a role's default in one location with what main wants.
+type Status string
+
+// The states of a role default. Held is for defaults that a person holds back after a rollback.
+const (
+	StatusCurrent Status = "current" // the image of the wanted digest
+	StatusBehind  Status = "behind"  // a good image of another digest
+	StatusMissing Status = "missing" // no pointer
+	StatusDrifted Status = "drifted" // the pointer does not name an available image of this fleet and role that the account sees
+	StatusHeld    Status = "held"
+	StatusOrphan  Status = "orphan" // main does not want the role here: the role is gone, or no longer goes to this location
+)
+
+// Wanted is what main says about a role.
+type Wanted struct {
+	Role        string
+	Digest      string // recipe digest
+	TestsDigest string
+	Commit      string     // of the fleet; ends in DirtySuffix for a tree with uncommitted changes
+	Locations   []Location // that get the role's default
+}
+
+// Query asks for the role defaults of a fleet. Want must hold every role of the fleet: a pointer of any other role is
+// an orphan.
+type Query struct {
+	Fleet string
+	Build Location // its account owns the images
+	Want  []Wanted
+}
+
+// Default is a role's default in one location. All JSON keys are always there; an unknown text is "", an unknown time is null.
+type Default struct {
+	Role string `json:"role"`
+	// Digest is the recipe digest of the image that the pointer names.
+	Digest string `json:"digest"`
+	// Commit is the main commit that promoted the image; while that is unknown, the commit that it was built from.
+	Commit     string     `json:"commit"`
+	Account    string     `json:"account"`
+	Region     string     `json:"region"`
+	Image      string     `json:"image"` // what the pointer names, even if it is gone
+	Status     Status     `json:"status"`
+	VerifiedAt *time.Time `json:"verified_at"` // UTC
+	// PromotedAt is when the image became the default; while that is unknown, when the pointer was last written. UTC.
+	PromotedAt *time.Time `json:"promoted_at"`
+}
+
+// Location is where the default holds.
+func (d Default) Location() Location { return Location{d.Account, d.Region} }
+
+// defaultsParallel bounds the calls in flight. Locations are different accounts or Regions, so different rate limits.
+const defaultsParallel = 32
+
+// Defaults lists the role defaults of a fleet, sorted by role, account and Region: one for each location that a role
+// is wanted in, and one for each orphaned pointer there. Each location costs the pages of its pointers and one
+// DescribeImages; the tags cost one more per Region of the build account. A location that cannot be read is an error,
+// and the other locations are listed all the same.
+func Defaults(ctx context.Context, clients Clients, q Query) ([]Default, error) {
+	locations := q.locations()
+	views := make([]view, len(locations))
+	err := each(ctx, len(locations), func(ctx context.Context, i int) (err error) {
+		views[i], err = look(ctx, clients, q.Fleet, locations[i])
+		return err
+	})
+	tags, tagsErr := buildTags(ctx, clients, q.Build.Account, views)
+	var list []Default
+	for i, v := range views {
+		if v.pointers == nil || !q.tagsKnown(locations[i], v, tags) {
+			continue // in the error
+		}
+		list = append(list, q.compare(locations[i], v, tags)...)
+	}
+	slices.SortFunc(list, func(a, b Default) int {
+		return cmp.Or(cmp.Compare(a.Role, b.Role), cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region))
+	})
+	return list, errors.Join(err, tagsErr)
+}
+
+// view is what one location says: its pointers, and those images named by them that its account sees.
+type view struct {
+	pointers map[string]Pointer
+	seen     map[string]Image
+}
+
+func look(ctx context.Context, clients Clients, fleet string, loc Location) (view, error) {
+	pointers, err := OpenPointers(ctx, clients, loc, fleet)
+	if err != nil {
+		return view{}, err
+	}
+	found, err := pointers.All(ctx)
+	if err != nil {
+		return view{}, err
+	}
+	catalogue, err := Open(ctx, clients, loc)
+	if err != nil {
+		return view{}, err
+	}
+	var ids []string
+	for _, p := range found {
+		ids = append(ids, p.Image)
+	}
+	seen, err := catalogue.Get(ctx, ids...)
+	if err != nil {
+		return view{}, err
+	}
+	return view{found, seen}, nil
+}
+
+// buildTags looks the shared images up in the account that owns them, since tags are invisible to others.
+func buildTags(ctx context.Context, clients Clients, account string, views []view) (map[Location]map[string]Image, error) {
+	ids := map[string][]string{} // by Region
+	for _, v := range views {
+		for _, img := range v.seen {
+			if img.Owner == account && img.Location.Account != account {
+				ids[img.Location.Region] = append(ids[img.Location.Region], img.ID)
+			}
+		}
+	}
+	regions := slices.Sorted(maps.Keys(ids))
+	found := make([]map[string]Image, len(regions))
+	err := each(ctx, len(regions), func(ctx context.Context, i int) error {
+		catalogue, err := Open(ctx, clients, Location{account, regions[i]})
+		if err != nil {
+			return err
+		}
+		found[i], err = catalogue.Get(ctx, ids[regions[i]]...)
+		return err
+	})
+	tags := map[Location]map[string]Image{}
+	for i, region := range regions {
+		if found[i] == nil {
+			continue // in err
+		}
+		tags[Location{account, region}] = found[i]
+	}
+	return tags, err
+}
+
+// tagsKnown says that the tags of the shared images that a location sees could be read.
+func (q Query) tagsKnown(loc Location, v view, tags map[Location]map[string]Image) bool {
+	for _, img := range v.seen {
+		if img.Owner == q.Build.Account && loc.Account != q.Build.Account {
+			return tags[Location{q.Build.Account, loc.Region}] != nil
+		}
+	}
+	return true
+}
+
+// compare gives the defaults of one location.
+func (q Query) compare(loc Location, v view, tags map[Location]map[string]Image) []Default {
+	var list []Default
+	wanted := map[string]bool{}
+	for _, w := range q.Want {
+		if !slices.Contains(w.Locations, loc) {
+			continue
+		}
+		wanted[w.Role] = true
+		ptr, ok := v.pointers[w.Role]
+		if !ok {
+			list = append(list, Default{Role: w.Role, Account: loc.Account, Region: loc.Region, Status: StatusMissing})
+			continue
+		}
+		d, good := q.describe(ptr, v, tags)
+		switch {
+		case !good:
+			d.Status = StatusDrifted
+		case d.Digest == w.Digest:
+			d.Status = StatusCurrent
+		default:
+			d.Status = StatusBehind
+		}
+		list = append(list, d)
+	}
+	for role, ptr := range v.pointers {
+		if !wanted[role] {
+			d, _ := q.describe(ptr, v, tags)
+			d.Status = StatusOrphan
+			list = append(list, d)
+		}
+	}
+	return list
+}
+
+// describe tells what a pointer names, and whether that is an available image of this fleet and role, owned by the
+// build account or, for an own copy, by the location's.
+func (q Query) describe(ptr Pointer, v view, tags map[Location]map[string]Image) (d Default, good bool) {
+	loc := ptr.Location
+	d = Default{Role: ptr.Role, Account: loc.Account, Region: loc.Region, Image: ptr.Image, PromotedAt: timeOrNil(ptr.Modified)}
+	img, visible := v.seen[ptr.Image]
+	if visible && img.Owner == q.Build.Account && loc.Account != q.Build.Account {
+		img, visible = tags[Location{q.Build.Account, loc.Region}][ptr.Image]
+	}
+	ours := visible && img.Owner == img.Location.Account && img.Fleet == q.Fleet && img.Role == ptr.Role
+	if !ours {
+		return d, false
+	}
+	d.Digest, d.Commit, d.VerifiedAt = img.Digest, cmp.Or(img.Promoted.Commit, img.Commit), timeOrNil(img.VerifiedAt)
+	if at := timeOrNil(img.Promoted.At); at != nil {
+		d.PromotedAt = at
+	}
+	return d, v.seen[ptr.Image].State == "available" && ptr.DataType == PointerDataType
+}
+
+// locations lists each location that some role is wanted in, once.
+func (q Query) locations() []Location {
+	seen := map[Location]bool{}
+	for _, w := range q.Want {
+		for _, loc := range w.Locations {
+			seen[loc] = true
+		}
+	}
+	return slices.SortedFunc(maps.Keys(seen), Location.Compare)
+}
+
+// each runs do for 0 to n-1 in parallel and joins the errors; one that fails does not stop the others.
+func each(ctx context.Context, n int, do func(ctx context.Context, i int) error) error {
+	var group errgroup.Group
+	group.SetLimit(defaultsParallel)
+	errs := make([]error, n)
+	for i := range n {
+		group.Go(func() error {
+			errs[i] = do(ctx, i)
+			return nil
+		})
+	}
+	_ = group.Wait() // always nil: errs has them all
+	return errors.Join(errs...)
+}
+
+func timeOrNil(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC().Truncate(time.Second)
+	return &t
+}

@@ -1,0 +1,113 @@
+package machine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strings"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// ExitError says that a command ran on the machine and did not succeed.
+type ExitError struct {
+	Command string
+	Status  int    // 128 and more where a signal ended it
+	Signal  string // KILL, TERM, ...; empty when the command exited by itself
+}
+
+func (e *ExitError) Error() string {
+	command := e.Command
+	if line, _, more := strings.Cut(command, "\n"); more || len(line) > 120 {
+		command = line[:min(len(line), 120)] + "..."
+	}
+	if e.Signal != "" {
+		return fmt.Sprintf("command %q was ended by signal %s", command, e.Signal)
+	}
+	return fmt.Sprintf("command %q exited with status %d", command, e.Status)
+}
+
+// Run runs a command line in the user's login shell, over the kept connection (made again when the machine has
+// rebooted). It returns an *ExitError when the command does not exit with 0. When ctx ends, the command is told to
+// terminate and the context's cause is returned. A nil stdin is empty; nil outputs are discarded.
+func (m *Machine) Run(ctx context.Context, command string, stdin io.Reader, stdout, stderr io.Writer) error {
+	session, err := m.session(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = session.Close() }()
+	session.Stdin, session.Stdout, session.Stderr = stdin, stdout, stderr
+	if err := session.Start(command); err != nil {
+		return fmt.Errorf("starting a command on %s: %w", m, err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- session.Wait() }()
+	select {
+	case err = <-ended:
+	case <-ctx.Done():
+		_ = session.Signal(ssh.SIGTERM) // closing the session alone leaves the command running
+		_ = session.Close()
+		return fmt.Errorf("running a command on %s: %w", m, context.Cause(ctx))
+	}
+	if exit := (*ssh.ExitError)(nil); errors.As(err, &exit) {
+		return &ExitError{Command: command, Status: exit.ExitStatus(), Signal: exit.Signal()}
+	}
+	if err != nil {
+		return fmt.Errorf("running a command on %s: %w", m, err)
+	}
+	return nil
+}
+
+// Output runs a command as Run does and returns the last MiB of its standard output; its standard error becomes part of
+// the error.
+func (m *Machine) Output(ctx context.Context, command string) ([]byte, error) {
+	var out, errs tail
+	out.limit, errs.limit = 1<<20, 4<<10
+	err := m.Run(ctx, command, nil, &out, &errs)
+	if text := strings.TrimSpace(string(errs.buf)); err != nil && text != "" {
+		err = fmt.Errorf("%w: %s", err, text)
+	}
+	return out.buf, err
+}
+
+// Upload writes what r gives to a file on the machine, as the SSH user, and gives it the mode. The file appears whole
+// or not at all. A relative path starts at the user's home.
+func (m *Machine) Upload(ctx context.Context, r io.Reader, remote string, mode fs.FileMode) error {
+	target, part := Quote(remote), Quote(remote+".part")
+	command := fmt.Sprintf("umask 077 && cat > %s && chmod %04o %s && mv -f %s %s", part, mode.Perm(), part, part, target)
+	var errs tail
+	errs.limit = 4 << 10
+	if err := m.Run(ctx, command, r, nil, &errs); err != nil {
+		return fmt.Errorf("uploading %s to %s: %w%s", remote, m, err, errs.note())
+	}
+	return nil
+}
+
+// Quote quotes a word for a POSIX shell.
+func Quote(word string) string { return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'" }
+
+// String names the machine in messages.
+func (m *Machine) String() string { return "machine " + m.ID + " (" + m.Address + ")" }
+
+// tail keeps the last bytes that were written to it.
+type tail struct {
+	limit int
+	buf   []byte
+}
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.buf = append(t.buf, p...)
+	if over := len(t.buf) - t.limit; over > 0 {
+		t.buf = t.buf[over:]
+	}
+	return len(p), nil
+}
+
+func (t *tail) note() string {
+	if text := strings.TrimSpace(string(t.buf)); text != "" {
+		return ": " + text
+	}
+	return ""
+}

@@ -1,0 +1,144 @@
+package images
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// The actions of a Decision.
+const (
+	ActionBuild   = "build"
+	ActionVerify  = "verify"
+	ActionPromote = "promote"
+	ActionNone    = "none"
+)
+
+// Decision is what has to be done next for a role, and why.
+type Decision struct {
+	Role   string `json:"role"`
+	Digest string `json:"digest"`
+	Action string `json:"action"` // build, verify, promote or none
+	Reason string `json:"reason"`
+	Image  string `json:"image"` // id in the build location; "" when one has to be built
+
+	// Candidate is the image that is to be verified or promoted, or that is the default; zero when one has to be built.
+	Candidate Image `json:"-"`
+}
+
+// Next decides what a role needs: an image of its digest, then a verification of one, then its promotion. candidates
+// are the images of the build location (those of other roles and digests are passed over), defaults what Defaults said.
+// An image counts when it is available or on its way, was not rejected, and was not built from uncommitted changes;
+// for a wanted commit that is itself dirty those count too, but such a tree is never promoted.
+func Next(want Wanted, candidates []Image, defaults []Default) Decision {
+	d := Decision{Role: want.Role, Digest: want.Digest}
+	dirty := strings.HasSuffix(want.Commit, DirtySuffix)
+	usable, unusable := sift(want, candidates, dirty)
+	if len(usable) == 0 {
+		d.Action, d.Reason = ActionBuild, "no image of digest "+shortDigest(want.Digest)+" exists"+unusable
+		return d
+	}
+	d.Candidate = best(want, usable)
+	d.Image = d.Candidate.ID
+	if !d.Candidate.verifiedBy(want.TestsDigest) {
+		d.Action, d.Reason = ActionVerify, "not verified yet"
+		if d.Candidate.Verified != "" {
+			d.Reason = "verified by other tests (" + shortDigest(d.Candidate.Verified) + ", now " + shortDigest(want.TestsDigest) + ")"
+		}
+		return d
+	}
+	left, held, total := behind(want, defaults)
+	switch {
+	case len(left) == 0 && len(held) > 0:
+		d.Action = ActionNone
+		d.Reason = fmt.Sprintf("default in %d of %d locations; held in %s", total-len(held), total, strings.Join(held, ", "))
+	case len(left) == 0:
+		d.Action, d.Reason = ActionNone, fmt.Sprintf("default in all %d locations", total)
+	case dirty:
+		d.Action, d.Reason = ActionNone, "verified; a tree with uncommitted changes is not promoted"
+	default:
+		d.Action = ActionPromote
+		d.Reason = fmt.Sprintf("%d of %d locations are behind: %s", len(left), total, strings.Join(left, ", "))
+	}
+	return d
+}
+
+// sift picks the images that count; the text says why others of the digest do not.
+func sift(want Wanted, candidates []Image, dirty bool) (usable []Image, unusable string) {
+	var why []string
+	for _, img := range candidates {
+		if img.Role != want.Role || img.Digest != want.Digest {
+			continue
+		}
+		switch {
+		case img.Rejected != "":
+			why = append(why, img.ID+" is rejected")
+		case img.Dirty() && !dirty:
+			why = append(why, img.ID+" was built from uncommitted changes")
+		case img.State != "available" && img.State != "pending":
+			why = append(why, img.ID+" is "+img.State)
+		default:
+			usable = append(usable, img)
+		}
+	}
+	if len(why) > 0 {
+		slices.Sort(why)
+		unusable = " (" + strings.Join(why, ", ") + ")"
+	}
+	return usable, unusable
+}
+
+// best prefers a verified image, then the present default, so that a second image of the same digest moves nothing,
+// then an available one, then the newest.
+func best(want Wanted, usable []Image) Image {
+	return slices.MinFunc(usable, func(a, b Image) int {
+		return cmp.Or(
+			trueFirst(a.verifiedBy(want.TestsDigest), b.verifiedBy(want.TestsDigest)),
+			trueFirst(a.Default, b.Default),
+			trueFirst(a.State == "available", b.State == "available"),
+			b.Created.Compare(a.Created), cmp.Compare(b.ID, a.ID),
+		)
+	})
+}
+
+// verifiedBy says that the image has passed the tests of a digest. An empty digest is no proof of anything.
+func (i Image) verifiedBy(tests string) bool { return tests != "" && i.Verified == tests }
+
+// behind lists the wanted locations whose default is not the wanted digest, apart from those that a person holds.
+func behind(want Wanted, defaults []Default) (left, held []string, total int) {
+	status := map[Location]Status{}
+	for _, d := range defaults {
+		if d.Role == want.Role {
+			status[d.Location()] = d.Status
+		}
+	}
+	locations := slices.SortedFunc(slices.Values(want.Locations), Location.Compare)
+	locations = slices.Compact(locations)
+	for _, loc := range locations {
+		switch s := cmp.Or(status[loc], StatusMissing); s {
+		case StatusCurrent:
+		case StatusHeld:
+			held = append(held, loc.String())
+		default:
+			left = append(left, fmt.Sprintf("%s (%s)", loc, s))
+		}
+	}
+	return left, held, len(locations)
+}
+
+func trueFirst(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return -1
+	}
+	return 1
+}
+
+// shortDigest is a digest as people read it: 8 hex digits.
+func shortDigest(d string) string {
+	d = strings.TrimPrefix(d, "sha256:")
+	return d[:min(len(d), 8)]
+}

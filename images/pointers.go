@@ -1,0 +1,152 @@
+package images
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
+)
+
+// PointerDataType is the data type that launch templates ask of a parameter that names an image.
+const PointerDataType = "aws:ec2:image"
+
+// SSMAPI is what Pointers needs of SSM.
+type SSMAPI interface {
+	ssm.GetParametersByPathAPIClient
+	GetParameters(context.Context, *ssm.GetParametersInput, ...func(*ssm.Options)) (*ssm.GetParametersOutput, error)
+	GetParameter(context.Context, *ssm.GetParameterInput, ...func(*ssm.Options)) (*ssm.GetParameterOutput, error)
+	PutParameter(context.Context, *ssm.PutParameterInput, ...func(*ssm.Options)) (*ssm.PutParameterOutput, error)
+}
+
+// Pointer is a role's default in one location.
+type Pointer struct {
+	Role     string
+	Location Location
+	Image    string
+	DataType string // PointerDataType, unless somebody wrote the parameter by hand
+	Version  int64
+	Modified time.Time
+}
+
+// Pointers reads and moves the role pointers of one fleet in one location.
+type Pointers struct {
+	loc   Location
+	fleet string
+	api   SSMAPI
+}
+
+// NewPointers gives the pointers of a fleet in a location.
+func NewPointers(loc Location, fleet string, api SSMAPI) *Pointers {
+	return &Pointers{loc: loc, fleet: fleet, api: api}
+}
+
+// OpenPointers gives the pointers of a fleet in a location, with the location's client.
+func OpenPointers(ctx context.Context, clients Clients, loc Location, fleet string) (*Pointers, error) {
+	api, err := clients.SSM(ctx, loc)
+	if err != nil {
+		return nil, fmt.Errorf("connecting to SSM of %s: %w", loc, err)
+	}
+	return NewPointers(loc, fleet, api), nil
+}
+
+// PointerName is the name of the SSM parameter that names a role's default image.
+func PointerName(fleet, role string) string { return "/imgops/" + fleet + "/" + role + "/default" }
+
+// All reads every pointer of the fleet, keyed by role.
+func (p *Pointers) All(ctx context.Context) (map[string]Pointer, error) {
+	found := map[string]Pointer{}
+	in := &ssm.GetParametersByPathInput{Path: aws.String("/imgops/" + p.fleet), Recursive: aws.Bool(true), MaxResults: aws.Int32(10)}
+	for pages := ssm.NewGetParametersByPathPaginator(p.api, in); pages.HasMorePages(); {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("reading the pointers of fleet %s in %s: %w", p.fleet, p.loc, err)
+		}
+		for _, e := range page.Parameters {
+			if role, ok := p.roleOf(aws.ToString(e.Name)); ok {
+				found[role] = p.pointer(role, e)
+			}
+		}
+	}
+	return found, nil
+}
+
+// Of reads the pointers of some roles, ten in a call (the most that SSM takes), keyed by role. A role without a pointer
+// is missing from the map.
+func (p *Pointers) Of(ctx context.Context, roles ...string) (map[string]Pointer, error) {
+	found := map[string]Pointer{}
+	for chunk := range slices.Chunk(roles, 10) {
+		in := &ssm.GetParametersInput{}
+		for _, role := range chunk {
+			in.Names = append(in.Names, PointerName(p.fleet, role))
+		}
+		out, err := p.api.GetParameters(ctx, in)
+		if err != nil {
+			return nil, fmt.Errorf("reading the pointers of fleet %s in %s: %w", p.fleet, p.loc, err)
+		}
+		for _, e := range out.Parameters {
+			if role, ok := p.roleOf(aws.ToString(e.Name)); ok {
+				found[role] = p.pointer(role, e)
+			}
+		}
+	}
+	return found, nil
+}
+
+// Get reads one role's pointer; ok is false where there is none.
+func (p *Pointers) Get(ctx context.Context, role string) (ptr Pointer, ok bool, err error) {
+	out, err := p.api.GetParameter(ctx, &ssm.GetParameterInput{Name: aws.String(PointerName(p.fleet, role))})
+	if Code(err) == "ParameterNotFound" {
+		return Pointer{}, false, nil
+	}
+	if err != nil {
+		return Pointer{}, false, fmt.Errorf("reading the pointer of role %s in %s: %w", role, p.loc, err)
+	}
+	return p.pointer(role, *out.Parameter), true, nil
+}
+
+// Set moves a role's pointer to an image and reads it back until it says so: SSM checks a value of type aws:ec2:image
+// after it has answered, so neither the answer nor its version says that the value was taken (SSM API, PutParameter).
+func (p *Pointers) Set(ctx context.Context, role, image, description string) (Pointer, error) {
+	_, err := p.api.PutParameter(ctx, &ssm.PutParameterInput{
+		Name: aws.String(PointerName(p.fleet, role)), Value: aws.String(image), Type: types.ParameterTypeString,
+		DataType: aws.String(PointerDataType), Overwrite: aws.Bool(true), Description: aws.String(description),
+	})
+	if err != nil {
+		return Pointer{}, fmt.Errorf("moving the pointer of role %s in %s to %s: %w", role, p.loc, image, err)
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, 2*time.Minute,
+		fmt.Errorf("SSM did not take the value: is %s available to account %s in %s?", image, p.loc.Account, p.loc.Region))
+	defer cancel()
+	var ptr Pointer
+	err = Poll(ctx, func(ctx context.Context) (bool, error) {
+		got, ok, err := p.Get(ctx, role)
+		ptr = got
+		return ok && got.Image == image && got.DataType == PointerDataType, err
+	})
+	if err != nil {
+		return ptr, fmt.Errorf("reading back the pointer of role %s in %s (it names %q, wanted %s): %w", role, p.loc, ptr.Image, image, err)
+	}
+	return ptr, nil
+}
+
+// roleOf is the opposite of PointerName.
+func (p *Pointers) roleOf(name string) (role string, ok bool) {
+	rest, ok := strings.CutPrefix(name, "/imgops/"+p.fleet+"/")
+	if !ok {
+		return "", false
+	}
+	role, ok = strings.CutSuffix(rest, "/default")
+	return role, ok && role != "" && !strings.Contains(role, "/")
+}
+
+func (p *Pointers) pointer(role string, e types.Parameter) Pointer {
+	return Pointer{
+		Role: role, Location: p.loc, Image: aws.ToString(e.Value), DataType: aws.ToString(e.DataType),
+		Version: e.Version, Modified: aws.ToTime(e.LastModifiedDate).UTC(),
+	}
+}

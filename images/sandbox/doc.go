@@ -1,0 +1,36 @@
+// Package sandbox is an EC2-compatible cloud in this process: the calls of EC2, SSM Parameter Store and STS that image
+// work needs, for any number of accounts in all Regions, over HTTP. Its clients are aws-sdk-go-v2, the AWS CLI, boto3 and
+// what is built on them; it is not a library to call. Its instances are as real as the machines.Driver that it is given.
+//
+// # How a request travels
+//
+//   - server.go: ServeHTTP reads the body (at most 1 MiB) and answers GET /_imgops/status itself.
+//   - auth.go: the Authorization header's credential scope names service and Region; the signature is verified by signing
+//     the request again with the secret of its key (identity.go). The result is who calls: an identity.
+//   - actions.go: the table of the service, from the action's name to an action; a name that is not there is answered with
+//     InvalidAction. The wrappers reads and writes (call.go) decode the parameters into the handler's request struct
+//     (package query; what has no field is UnknownParameter), open a transaction of package state, call the handler, and
+//     drop its writes when it fails or when DryRun is set.
+//   - The handler checks everything first and stages its writes last. What takes time (starting a machine, capturing a
+//     disk) is not done there: the handler stores a row in a passing state (pending, stopping, ...) and asks with
+//     q.after for its lane to run (lanes.go) once the transaction is on file.
+//   - jobs_*.go: a job looks at the row, does what its state asks for, and stores the final state. Since it reads all it
+//     needs from the row, recover.go gets a sandbox that was killed going again by running the same jobs.
+//   - server.go encodes the answer, EC2 and STS as XML, SSM as JSON.
+//
+// # Where to add an action
+//
+// Write a request struct, an answer struct and a handler beside the handlers of the same resource (image_*.go,
+// instance_*.go, snapshot.go, ssm_*.go, ...), and one line in the table in actions.go. Filters of a Describe call are a map
+// from filter name to a function of the row (filter.go); pages come from page.go, tags from tags.go, errors that several
+// handlers share from errors.go. Rows and their tables are in model.go.
+//
+// # What belongs to whom
+//
+// Rows carry the account and Region that own them. Tags are kept apart from what they are on, by the account that put
+// them there: they are invisible to every other account, also on a shared image (image_visible.go has who sees what).
+// The bytes of snapshots are blobs (blobs.go), which copies of a snapshot share.
+//
+// Machines, disks, the metadata service and base images live in the packages below this one. KMS, throttling, latency
+// and fault rules are not here yet.
+package sandbox

@@ -1,0 +1,21 @@
+// Package machines runs the disks of the sandbox's instances as machines on this computer. Driver is what the API side sees;
+// Nspawn boots a disk as a systemd-nspawn container, which needs root and starts at native speed.
+//
+// How an nspawn machine lives:
+//
+//   - One process per machine: unshare (a mount namespace of its own) -> sh (loop-mounts the disk there) -> systemd-nspawn, all by exec, so one
+//     pid from start to end. The mount exists in that namespace only: when the process ends, for whatever reason, the kernel unmounts the disk
+//     and frees the loop device. The process is in a session of its own and outlives the server; pid and start time are recorded.
+//   - One network namespace per machine, made before the machine starts and given its address from outside, and one router namespace per
+//     sandbox with the bridge, the metadata listener, the address of the DNS server and the way out. Nothing is set on the host but one veth
+//     link and the route to the sandbox's prefix: no firewall rule, no forwarding.
+//   - The way out is slirp4netns, a user-mode network stack in the router namespace: unlike a masquerade rule on the host it works beside Docker's
+//     or anybody's firewall and without ip_forward, and its DNS proxy uses the host's resolver, whatever that is.
+//   - The commands ip and nft are used instead of a netlink library: a batch of each is one process for many steps, and both are
+//     needed for looking around anyway.
+//
+// All names (link, namespaces, cgroups) are derived from the sandbox's directory, so that what a killed server left is found and
+// removed without a list of it.
+//
+// What does not live here: what an instance is (package sandbox's API), the metadata it is told (imds), where disks come from (disk).
+package machines

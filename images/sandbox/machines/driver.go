@@ -1,0 +1,43 @@
+package machines
+
+import (
+	"context"
+	"net/netip"
+)
+
+// Driver runs the disks of a sandbox's instances as machines on this computer. Implementations: nspawn, qemu, none.
+// A driver keeps what it needs to find its machines again in its own directory, so that a server that was killed
+// finds them after a restart.
+type Driver interface {
+	// Name is the word of --machines: nspawn, qemu or none.
+	Name() string
+	// Prefix is the network from which the sandbox gives its instances addresses; the first usable one is the gateway's.
+	Prefix() netip.Prefix
+	// Start boots the machine from its disk and returns when its init has been started; SSH comes later, as on EC2.
+	Start(ctx context.Context, m Machine) error
+	// Stop shuts the machine down in order (by force after a grace period, or at once with force) and returns when the
+	// disk is closed, unmounted and synced. Stopping a machine that does not run is no error.
+	Stop(ctx context.Context, id string, force bool) error
+	// Reboot shuts down and boots again.
+	Reboot(ctx context.Context, id string) error
+	// Running lists the ids of the machines that run now, including those that an earlier process of this sandbox started.
+	Running(ctx context.Context) ([]string, error)
+	// Exited delivers the ids of machines that ended by themselves (shutdown from inside, or a crash).
+	Exited() <-chan string
+	// Console returns what the machine has written to its console so far (at most the last 64 KiB, as EC2 does).
+	Console(id string) ([]byte, error)
+	// Forget removes what the driver keeps of a terminated machine (its console and records), not the disk.
+	Forget(id string) error
+	// Down stops every machine of the sandbox and removes its network, mounts and processes.
+	Down(ctx context.Context) error
+	// Close lets go of the driver and leaves the machines running.
+	Close() error
+}
+
+// Machine is what a driver needs to boot an instance.
+type Machine struct {
+	ID      string     // i-...
+	Disk    string     // path of the raw root disk (an ext4 file system without a partition table), writable
+	Address netip.Addr // inside Prefix
+	Name    string     // host name, such as ip-10-213-0-5
+}

@@ -1,0 +1,155 @@
+package machines
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/ssh"
+
+	"github.com/imgops/imgops/images/sandbox/baseimage"
+	"github.com/imgops/imgops/images/sandbox/imds"
+)
+
+// lab is a sandbox without an API: a driver, its metadata, and a key that the machines let in.
+type lab struct {
+	t      *testing.T
+	dir    string
+	driver *Nspawn
+	signer ssh.Signer
+
+	mu   sync.Mutex
+	docs map[netip.Addr]imds.Document
+}
+
+// newLab skips the test where machines cannot run.
+func newLab(t *testing.T) *lab {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("starts machines")
+	}
+	if err := Probe(); err != nil {
+		t.Skip(err)
+	}
+	if err := baseimage.Probe(); err != nil {
+		t.Skip(err)
+	}
+	before := footprint(t)
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	require.NoError(t, err)
+	l := &lab{t: t, dir: t.TempDir(), docs: map[netip.Addr]imds.Document{}}
+	l.signer, err = ssh.NewSignerFromKey(key)
+	require.NoError(t, err)
+	l.driver = l.open()
+	t.Cleanup(func() {
+		ctx := context.WithoutCancel(t.Context())
+		require.NoError(t, l.driver.Down(ctx))
+		require.NoError(t, l.driver.Close())
+		require.Equal(t, before, footprint(t), "Down leaves nothing")
+	})
+	return l
+}
+
+func (l *lab) open() *Nspawn {
+	l.t.Helper()
+	d, err := NewNspawn(l.t.Context(), Options{
+		Dir: filepath.Join(l.dir, "driver"), Name: "test", Metadata: imds.Handler(l.lookup), Log: slog.New(slog.NewTextHandler(l.t.Output(), nil)),
+	})
+	require.NoError(l.t, err)
+	return d
+}
+
+func (l *lab) lookup(a netip.Addr) (imds.Document, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	doc, ok := l.docs[a]
+	return doc, ok
+}
+
+// baseDisk is a fresh copy of the base image.
+func (l *lab) baseDisk(name string) string {
+	l.t.Helper()
+	dir, err := os.UserCacheDir()
+	require.NoError(l.t, err)
+	img, err := baseimage.Make(l.t.Context(), baseimage.Options{Dir: filepath.Join(dir, "imgops", "base")})
+	require.NoError(l.t, err)
+	path := filepath.Join(l.dir, name)
+	out, err := exec.Command("cp", "--sparse=always", img.Path, path).CombinedOutput()
+	require.NoError(l.t, err, string(out))
+	return path
+}
+
+// machine describes the n-th machine of the lab, and its metadata with the user data given.
+func (l *lab) machine(n int, disk, userData string) Machine {
+	addr := l.driver.Prefix().Addr()
+	for range n + 10 {
+		addr = addr.Next()
+	}
+	m := Machine{ID: fmt.Sprintf("i-%017x", n), Disk: disk, Address: addr, Name: "ip-" + strings.ReplaceAll(addr.String(), ".", "-")}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.docs[addr] = imds.Document{
+		InstanceID: m.ID, ImageID: "ami-0123456789abcdef0", AccountID: "111111111111", Region: "us-east-1", AvailabilityZone: "us-east-1a",
+		InstanceType: "t3.small", Architecture: "x86_64", PrivateIP: addr.String(), MAC: MAC(addr), LocalHostname: m.Name + ".ec2.internal",
+		PublicKeys: []imds.PublicKey{{Name: "imgops", OpenSSH: string(ssh.MarshalAuthorizedKey(l.signer.PublicKey()))}},
+		UserData:   []byte(userData), HTTPTokensRequired: true, HopLimit: 1, LaunchTime: time.Now(), SecurityGroups: []string{"default"},
+		ReservationID: "r-0123456789abcdef0",
+	}
+	return m
+}
+
+// login waits for SSH.
+func (l *lab) login(m Machine) *ssh.Client {
+	l.t.Helper()
+	ctx, cancel := context.WithTimeout(l.t.Context(), time.Minute)
+	defer cancel()
+	config := &ssh.ClientConfig{
+		User: "admin", Auth: []ssh.AuthMethod{ssh.PublicKeys(l.signer)}, HostKeyCallback: ssh.InsecureIgnoreHostKey(), Timeout: time.Second,
+	}
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		c, err := ssh.Dial("tcp", netip.AddrPortFrom(m.Address, 22).String(), config)
+		if err == nil {
+			l.t.Cleanup(func() { _ = c.Close() })
+			return c
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			console, _ := l.driver.Console(m.ID)
+			require.NoError(l.t, err, "logging in to %s; console:\n%s", m.ID, console)
+		}
+	}
+}
+
+func sh(t *testing.T, c *ssh.Client, command string) string {
+	t.Helper()
+	s, err := c.NewSession()
+	require.NoError(t, err)
+	defer s.Close()
+	out, err := s.CombinedOutput(command)
+	require.NoError(t, err, "%s: %s", command, out)
+	return strings.TrimSpace(string(out))
+}
+
+// footprint is all that a sandbox could leave on this computer.
+func footprint(t *testing.T) string {
+	t.Helper()
+	out, err := exec.Command("sh", "-c", `grep imgops /proc/self/mountinfo | cut -d' ' -f5-; ip -o link | cut -d: -f2 | sort; ls /run/netns 2>/dev/null
+		ip route; cat /sys/block/loop*/loop/backing_file 2>/dev/null | sort; find /sys/fs/cgroup -name 'imgops*'
+		ps -eo args | grep -E '[s]ystemd-nspawn|[s]lirp4netns|[i]mgops-machine'; true`).Output()
+	require.NoError(t, err)
+	return string(out)
+}

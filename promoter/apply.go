@@ -1,0 +1,274 @@
+package promoter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/imgops/imgops/images"
+)
+
+// Result is what an Apply did and what it left. Both are complete, whatever the error.
+type Result struct {
+	Done []Step `json:"done"` // sorted as in the plan
+	Left []Left `json:"left"`
+}
+
+// Left is a step that was not done, and why. Step.Image is the image as far as one was made.
+type Left struct {
+	Step
+	Reason string `json:"reason"`
+	err    error
+}
+
+// IncompleteError says that a promotion was not finished. It wraps the causes.
+type IncompleteError struct {
+	Left []Left // never empty
+}
+
+func (e *IncompleteError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "promotion is not complete; what was done is kept, and running it again finishes the rest:")
+	said := map[string]bool{}
+	for _, l := range e.Left {
+		line := fmt.Sprintf("\n  %s in %s: %s", l.Role, l.Location, l.Reason)
+		if !said[line] {
+			b.WriteString(line)
+		}
+		said[line] = true
+	}
+	return b.String()
+}
+
+// Unwrap gives the causes.
+func (e *IncompleteError) Unwrap() []error {
+	var errs []error
+	for _, l := range e.Left {
+		errs = append(errs, l.err)
+	}
+	return errs
+}
+
+// Apply does the steps of a plan. Every stage of the work is over, for all roles and locations, before the next begins,
+// so no pointer moves before everything is ready. What fails in a location, or in the Region's image that it is served
+// from, leaves out the rest of that location only. A pointer moves only to an image that its account has just been
+// seen to see. The error, if any, is an *IncompleteError.
+func (p *Promoter) Apply(ctx context.Context, plan Plan, progress images.Progress) (Result, error) {
+	a := &applier{
+		Promoter: p, progress: progress, roles: map[string]RolePlan{}, known: map[spot]images.Image{},
+		failed: map[spot]error{}, done: map[*Step]bool{}, looked: map[*Step]bool{},
+	}
+	for _, r := range plan.Roles {
+		a.roles[r.Role] = r
+		for loc, img := range r.known {
+			a.known[spot{r.Role, loc}] = img
+		}
+		for _, s := range r.Steps {
+			a.steps = append(a.steps, &s)
+		}
+	}
+	for _, s := range a.steps {
+		if s.Action == ActionPointer || s.Action == ActionLook {
+			a.served = append(a.served, s)
+		}
+	}
+	a.copies(ctx, false)
+	a.stage(ctx, stage{ActionTag, false}, a.tag)
+	a.stage(ctx, stage{ActionShareSnapshots, false}, a.shareSnapshots)
+	a.stage(ctx, stage{ActionShare, false}, a.share)
+	a.copies(ctx, true)
+	a.stage(ctx, stage{ActionTag, true}, a.tag)
+	a.look(ctx)
+	a.stage(ctx, stage{ActionPointer, false}, a.point)
+	a.stage(ctx, stage{ActionDefault, false}, a.mark)
+	a.stage(ctx, stage{ActionUndefault, false}, a.unmark)
+	a.stage(ctx, stage{ActionUnshare, false}, a.unshare)
+	return a.result(ctx)
+}
+
+// spot is a role in a location.
+type spot struct {
+	role string
+	loc  images.Location
+}
+
+// applier is the state of one Apply.
+type applier struct {
+	*Promoter
+	progress images.Progress
+	roles    map[string]RolePlan
+	steps    []*Step
+	served   []*Step // the pointer and look steps
+
+	mu     sync.Mutex
+	known  map[spot]images.Image
+	failed map[spot]error
+	done   map[*Step]bool
+	looked map[*Step]bool // pointer steps whose account sees the image
+}
+
+// stage does the steps of one stage in parallel; those of a spot that has failed are left out.
+func (a *applier) stage(ctx context.Context, st stage, do func(context.Context, *Step) error) {
+	var work []func() error
+	for _, s := range a.of(st) {
+		work = append(work, func() error {
+			if ctx.Err() != nil || a.blocked(s) != nil {
+				return nil
+			}
+			a.progress.Say(s.Role+": "+string(s.Action), s.Location.String())
+			a.end(s, do(ctx, s))
+			return nil
+		})
+	}
+	_ = a.parallel(work) // the errors are in a.failed
+}
+
+// of lists the steps of a stage, with the image that each is about.
+func (a *applier) of(st stage) []*Step {
+	var list []*Step
+	for _, s := range a.steps {
+		if s.stage() != slices.Index(stages, st) {
+			continue
+		}
+		if s.Image == "" {
+			s.Image = a.image(s).ID
+		}
+		list = append(list, s)
+	}
+	return list
+}
+
+// end records how a step ended.
+func (a *applier) end(s *Step, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err == nil {
+		a.done[s] = true
+		return
+	}
+	if a.failed[a.spot(s)] == nil {
+		a.failed[a.spot(s)] = err
+	}
+}
+
+// spot is where a failure of the step counts: for its own location.
+func (a *applier) spot(s *Step) spot { return spot{s.Role, s.Location} }
+
+// source is where the image of a step is.
+func (a *applier) source(s *Step) spot {
+	if s.own {
+		return a.spot(s)
+	}
+	return spot{s.Role, a.home(s.Location.Region)}
+}
+
+// image is what is known of the image that the step is about.
+func (a *applier) image(s *Step) images.Image {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if s.image.ID != "" {
+		return s.image
+	}
+	return a.known[a.source(s)]
+}
+
+func (a *applier) learn(at spot, img images.Image) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.known[at] = img
+}
+
+// blocked is the failure that keeps a step from being done: one of its own location, or of the Region's image. The
+// tags that tell of the default follow the pointers instead: the new one is marked as soon as one pointer names it,
+// the old one is unmarked when none does any more.
+func (a *applier) blocked(s *Step) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	home := spot{s.Role, a.home(s.Location.Region)}
+	if s.Action != ActionDefault && s.Action != ActionUndefault {
+		return errors.Join(a.failed[a.spot(s)], only(home != a.spot(s), a.failed[home]))
+	}
+	var errs []error
+	reached := 0
+	for _, p := range a.served {
+		if p.Role != s.Role || !a.serves(s, p) {
+			continue
+		}
+		if a.done[p] {
+			reached++
+			continue
+		}
+		errs = append(errs, fmt.Errorf("the pointer in %s has not moved", p.Location))
+	}
+	if len(errs) == 0 || s.Action == ActionDefault && reached > 0 {
+		return a.failed[a.spot(s)]
+	}
+	return errors.Join(errs...)
+}
+
+// serves says that the image of a tagging step is, or was, what the pointer of another step names. The build location's
+// image is the source of all copies.
+func (a *applier) serves(s, pointer *Step) bool {
+	if s.own {
+		return pointer.Location == s.Location
+	}
+	return s.Location == a.Build || pointer.Location.Region == s.Location.Region
+}
+
+func only(cond bool, err error) error {
+	if cond {
+		return err
+	}
+	return nil
+}
+
+// result lists what was done and what was not.
+func (a *applier) result(ctx context.Context) (Result, error) {
+	r := Result{Done: []Step{}, Left: []Left{}}
+	for _, s := range a.steps {
+		if s.Image == "" {
+			s.Image = a.image(s).ID
+		}
+		if a.done[s] {
+			r.Done = append(r.Done, *s)
+			continue
+		}
+		err := a.blocked(s)
+		if cause := context.Cause(ctx); err == nil && cause != nil {
+			err = fmt.Errorf("interrupted: %w", cause)
+		}
+		if err == nil {
+			err = errors.New("not reached")
+		}
+		r.Left = append(r.Left, Left{Step: *s, Reason: err.Error(), err: err})
+	}
+	if len(r.Left) > 0 {
+		return r, &IncompleteError{r.Left}
+	}
+	return r, nil
+}
+
+// byLocation groups steps by where their calls go.
+func byLocation(steps []*Step) map[images.Location][]*Step {
+	groups := map[images.Location][]*Step{}
+	for _, s := range steps {
+		groups[s.Location] = append(groups[s.Location], s)
+	}
+	return groups
+}
+
+// atEach does the work of each location in parallel.
+func (a *applier) atEach(groups map[images.Location][]*Step, do func(images.Location, []*Step)) {
+	var work []func() error
+	for _, loc := range slices.SortedFunc(maps.Keys(groups), images.Location.Compare) {
+		work = append(work, func() error {
+			do(loc, groups[loc])
+			return nil
+		})
+	}
+	_ = a.parallel(work) // the errors are in a.failed
+}

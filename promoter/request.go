@@ -1,0 +1,163 @@
+package promoter
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/imgops/imgops/images"
+)
+
+// place is a location of a request, and how the image gets there.
+type place struct {
+	images.Location
+	own bool   // an own copy; never in the build account, which owns the image anyway
+	key string // of the own copy
+}
+
+// Plan finds out what is missing until the images are the defaults of their roles; it changes nothing. The error may
+// hold RefusedErrors, one for each rule that each request breaks.
+func (p *Promoter) Plan(ctx context.Context, reqs []Request, progress images.Progress) (Plan, error) {
+	if len(reqs) == 0 {
+		return Plan{}, &RefusedError{Rule: RuleNoRole, Message: "the selection matched no role", Fix: "name a role of the fleet: imgops plan lists them"}
+	}
+	reqs = slices.SortedFunc(slices.Values(reqs), func(a, b Request) int { return cmp.Compare(a.Role, b.Role) })
+	places, err := p.check(reqs)
+	if err != nil {
+		return Plan{}, err
+	}
+	progress.Say("look at what is promoted", fmt.Sprintf("%d roles", len(reqs)))
+	w, err := p.observe(ctx, p.need(reqs, places))
+	if err != nil {
+		return Plan{}, err
+	}
+	if err := p.fresh(ctx, reqs, places, w); err != nil {
+		return Plan{}, err
+	}
+	var asked []permission
+	for i, r := range reqs {
+		asked = append(asked, p.shared(r, places[i], w)...)
+	}
+	if err := p.readPermissions(ctx, w, asked); err != nil {
+		return Plan{}, err
+	}
+	plan := Plan{Roles: []RolePlan{}}
+	for i, r := range reqs {
+		plan.Roles = append(plan.Roles, p.decide(r, places[i], w))
+	}
+	return plan, nil
+}
+
+// check finds everything that is wrong with the requests and needs no call, and gives the places of each.
+func (p *Promoter) check(reqs []Request) ([][]place, error) {
+	var errs []error
+	places := make([][]place, len(reqs))
+	for i := range reqs {
+		r := &reqs[i]
+		r.Main = cmp.Or(r.Main, "main")
+		if i > 0 && reqs[i-1].Role == r.Role {
+			errs = append(errs, fmt.Errorf("role %s is in the request twice", r.Role))
+		}
+		if r.Image.ID == "" || r.Image.Role != r.Role || r.Image.Fleet != p.Fleet {
+			errs = append(errs, fmt.Errorf("image %q (fleet %q, role %q) is not one of role %s in fleet %s",
+				r.Image.ID, r.Image.Fleet, r.Image.Role, r.Role, p.Fleet))
+		}
+		var err error
+		places[i], err = p.places(*r)
+		errs = append(errs, err, r.refuse(r.Image))
+	}
+	return places, errors.Join(errs...)
+}
+
+// places lists each location of the request once, sorted.
+func (p *Promoter) places(r Request) ([]place, error) {
+	byLoc := map[images.Location]place{}
+	var errs []error
+	for _, t := range r.Targets {
+		if m := cmp.Or(t.Mode, ModeShare); m != ModeShare && m != ModeCopy {
+			errs = append(errs, fmt.Errorf("target %s of role %s: mode %q is neither %s nor %s", t.Name, r.Role, t.Mode, ModeShare, ModeCopy))
+		}
+		for _, account := range t.Accounts {
+			for _, region := range t.Regions {
+				at := place{Location: images.Location{Account: account, Region: region}}
+				if t.Mode == ModeCopy && account != p.Build.Account {
+					at.own, at.key = true, t.KMSKey[region]
+				}
+				if other, ok := byLoc[at.Location]; ok && other != at {
+					errs = append(errs, fmt.Errorf("target %s of role %s: %s is in another target too, with another mode or key", t.Name, r.Role, at.Location))
+				}
+				byLoc[at.Location] = at
+			}
+		}
+	}
+	if len(byLoc) == 0 {
+		errs = append(errs, fmt.Errorf("role %s has no location to be promoted to: its targets name no account and Region", r.Role))
+	}
+	return slices.SortedFunc(maps.Values(byLoc), func(a, b place) int { return a.Compare(b.Location) }), errors.Join(errs...)
+}
+
+func (p *Promoter) need(reqs []Request, places [][]place) need {
+	n := need{map[images.Location][]string{}, map[images.Location][]string{}, map[images.Location][]string{}}
+	for i, r := range reqs {
+		for _, home := range p.homes(places[i]) {
+			n.build[home] = append(n.build[home], r.Role)
+		}
+		for _, at := range places[i] {
+			n.targets[at.Location] = append(n.targets[at.Location], r.Role)
+			if at.own {
+				n.copies[at.Location] = append(n.copies[at.Location], r.Role)
+			}
+		}
+	}
+	return n
+}
+
+// homes lists the build account's locations that serve the places, and the build location, sorted.
+func (p *Promoter) homes(places []place) []images.Location {
+	homes := []images.Location{p.Build}
+	for _, at := range places {
+		homes = append(homes, p.home(at.Region))
+	}
+	slices.SortFunc(homes, images.Location.Compare)
+	return slices.Compact(homes)
+}
+
+// fresh replaces the image of each request by the image as it is now, and applies the rules to that.
+func (p *Promoter) fresh(ctx context.Context, reqs []Request, places [][]place, w *world) error {
+	var errs []error
+	for i := range reqs {
+		r := &reqs[i]
+		at := slices.IndexFunc(w.own[p.Build], func(img images.Image) bool { return img.ID == r.Image.ID })
+		if at < 0 {
+			errs = append(errs, fmt.Errorf("%w: %s of role %s is not in %s", images.ErrNotFound, r.Image.ID, r.Role, p.Build))
+			continue
+		}
+		r.Image = w.own[p.Build][at]
+		if r.Image.State != available {
+			errs = append(errs, fmt.Errorf("image %s of role %s is %s, not available %s", r.Image.ID, r.Role, r.Image.State, r.Image.StateReason))
+		}
+		errs = append(errs, r.refuse(r.Image), p.backwards(ctx, *r, w.promoted(*r, p, places[i])))
+	}
+	return errors.Join(errs...)
+}
+
+// promoted lists the main commits at which the images that the role's pointers name were promoted.
+func (w *world) promoted(r Request, p *Promoter, places []place) []string {
+	var commits []string
+	for _, at := range places {
+		ptr, ok := w.pointers[at.Location][r.Role]
+		if !ok {
+			continue
+		}
+		for _, img := range slices.Concat(w.own[p.home(at.Region)], w.own[at.Location]) {
+			if img.ID == ptr.Image && img.Role == r.Role && img.Promoted.Commit != "" {
+				commits = append(commits, img.Promoted.Commit)
+			}
+		}
+	}
+	slices.Sort(commits)
+	return slices.Compact(commits)
+}

@@ -1,0 +1,71 @@
+package roles
+
+import (
+	"fmt"
+	"time"
+)
+
+// Duration is a time.Duration that is written as Go writes one ("90s", "720h") in YAML.
+type Duration time.Duration
+
+// String writes the duration as Go does.
+func (d Duration) String() string { return time.Duration(d).String() }
+
+// MarshalText writes the duration as Go does, for JSON and YAML output.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// UnmarshalText reads what MarshalText writes.
+func (d *Duration) UnmarshalText(text []byte) error {
+	v, err := time.ParseDuration(string(text))
+	if err != nil {
+		return fmt.Errorf("reading duration %q: %w", text, err)
+	}
+	*d = Duration(v)
+	return nil
+}
+
+// Config is imgops.yaml: the accounts, Regions and targets of a fleet.
+type Config struct {
+	Version   int // 1
+	Fleet     string
+	Main      string // the branch that is the source of truth; default main
+	Build     BuildLocation
+	Targets   []Target
+	Retention Retention
+}
+
+// BuildLocation is the account and Region in which images are built and verified.
+type BuildLocation struct {
+	Account string // 12 digits
+	Region  string
+	RoleARN string // assumed when set
+	// SSHCIDR is who may reach a build machine's port 22: a CIDR; empty means the caller's own address. In YAML: ssh_cidr.
+	SSHCIDR string
+	// SubnetID for build machines; empty for the default VPC. In YAML: subnet_id.
+	SubnetID string
+}
+
+// Target is a set of accounts and Regions that get the role defaults.
+type Target struct {
+	Name     string
+	Accounts []string
+	Regions  []string
+	RoleARN  string            // {account} is replaced by the account's id
+	Mode     string            // share (default) or copy
+	KMSKey   map[string]string // by Region: key id, ARN or alias
+}
+
+// Retention says what gc keeps.
+type Retention struct {
+	Keep   int      // images per role; default 5
+	MinAge Duration // default 720h
+}
+
+// Defaults of imgops.yaml.
+const (
+	DefaultMain   = "main"
+	DefaultKeep   = 5
+	DefaultMinAge = Duration(720 * time.Hour)
+	ModeShare     = "share"
+	ModeCopy      = "copy"
+)

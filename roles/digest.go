@@ -1,0 +1,155 @@
+package roles
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// BakeFormat is the version of how imgops bakes. It is part of every digest: raising it rebuilds everything.
+const BakeFormat = 1
+
+// Resolve computes Digest, TestsDigest and Components of every role. pins must hold an image id for the key of each
+// of Externals; the error is a *MissingPinsError otherwise.
+func (f *Fleet) Resolve(pins Pins) error {
+	missing := &MissingPinsError{}
+	for _, x := range f.Externals() {
+		if pins[x.Key] == "" {
+			missing.Externals = append(missing.Externals, x)
+		}
+	}
+	if len(missing.Externals) > 0 {
+		return missing
+	}
+	for _, r := range f.Roles { // parents first: a child's digest holds its parent's
+		components, err := r.components(pins)
+		if err != nil {
+			return fmt.Errorf("computing the digest of role %s: %w", r.Name, err)
+		}
+		r.Components = components
+		r.Digest = digestOf("recipe", r.Components)
+		if r.TestsDigest, err = r.testsDigest(); err != nil {
+			return fmt.Errorf("computing the tests digest of role %s: %w", r.Name, err)
+		}
+	}
+	return nil
+}
+
+// components lists everything that decides the content of the role's image. Timeouts are not among it: they decide
+// whether a bake succeeds, not what it makes.
+func (r *Role) components(pins Pins) ([]Component, error) {
+	c := components{list: make([]Component, 0, 8+len(r.parts))}
+	c.add("format", strconv.Itoa(BakeFormat))
+	c.add("architecture", r.Architecture)
+	switch {
+	case r.Parent != nil:
+		c.add("base", r.Parent.Digest)
+	case r.Base.Image != "":
+		c.add("base", r.Base.Image)
+	default:
+		c.add("base", pins[r.Base.key()])
+	}
+	c.addJSON("build.instance_type", r.Build.InstanceTypes)
+	c.add("build.disk", strconv.Itoa(int(r.Build.DiskGiB)))
+	c.add("build.ssh_user", r.Build.SSHUser)
+	if stamp, ok := r.fleet.Lock.Refresh[r.Name]; ok {
+		c.add("refresh", stamp.UTC().Format(time.RFC3339))
+	}
+	c.provision(r.Provision)
+	for _, p := range r.parts {
+		if p.entry.isDir() {
+			c.add("dir "+p.path, p.entry.value())
+		} else {
+			c.add("file "+p.path, p.entry.value())
+		}
+	}
+	slices.SortFunc(c.list, func(a, b Component) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Value, b.Value)) })
+	return c.list, c.err
+}
+
+// components is a list in the making.
+type components struct {
+	list []Component
+	err  error
+}
+
+func (c *components) add(name, value string) {
+	c.list = append(c.list, Component{Name: name, Value: value})
+}
+
+// addJSON adds a value as canonical JSON: encoding/json sorts the keys of maps.
+func (c *components) addJSON(name string, value any) {
+	data, err := json.Marshal(value)
+	if err != nil {
+		c.err = cmp.Or(c.err, fmt.Errorf("encoding %s: %w", name, err))
+	}
+	c.add(name, string(data))
+}
+
+// provision adds the steps in order, and each of their variables by its name.
+func (c *components) provision(steps []Provisioner) {
+	order, seen := make([]string, 0, len(steps)), map[string]int{}
+	for _, s := range steps {
+		kind, name := s.describe()
+		order = append(order, kind+" "+name)
+		if seen[order[len(order)-1]]++; seen[order[len(order)-1]] > 1 {
+			name += "#" + strconv.Itoa(seen[order[len(order)-1]]) // the same playbook again, with other variables
+		}
+		if s.Ansible != nil {
+			for key, value := range s.Ansible.Vars {
+				c.addJSON("var "+name+" "+key, value)
+			}
+		}
+		if s.Shell != nil {
+			for key, value := range s.Shell.Env {
+				c.addJSON("env "+name+" "+key, value)
+			}
+		}
+	}
+	c.addJSON("provision", order)
+}
+
+func (s Provisioner) describe() (kind, name string) {
+	switch {
+	case s.Ansible != nil && s.Ansible.Playbook != "":
+		return "ansible playbook", s.Ansible.Playbook
+	case s.Ansible != nil:
+		return "ansible role", s.Ansible.Role
+	case s.Shell != nil:
+		return "shell", s.Shell.Script
+	}
+	return "puppet", s.Puppet.Manifest
+}
+
+// testsDigest covers the suites and roles/<role>/tests. The recipe digest is not part of it: a verification is keyed by both.
+func (r *Role) testsDigest() (string, error) {
+	c := components{}
+	c.add("format", strconv.Itoa(BakeFormat))
+	for _, s := range r.Verify {
+		c.addJSON("suite "+s.Name, []string{s.InstanceType, s.Wait})
+	}
+	if r.tests != nil {
+		c.add("dir tests", "040000 "+r.tests.id.String())
+	}
+	slices.SortFunc(c.list, func(a, b Component) int { return cmp.Compare(a.Name, b.Name) })
+	return digestOf("tests", c.list), c.err
+}
+
+// digestOf hashes components so that no two lists share an encoding: every string is preceded by its length.
+func digestOf(kind string, list []Component) string {
+	var b strings.Builder
+	write := func(s string) { b.WriteString(strconv.Itoa(len(s)) + ":" + s + ",") }
+	write("imgops " + kind)
+	for _, c := range list {
+		write(c.Name)
+		write(c.Value)
+	}
+	sum := sha256.Sum256([]byte(b.String()))
+	return "sha256:" + hex.EncodeToString(sum[:])
+}

@@ -1,0 +1,16 @@
+// Package roles says what an image should be. It reads a fleet (imgops.yaml, imgops.lock, roles/*/image.yaml and the
+// Ansible content around them) at a commit or from the working tree, reports every mistake in it at once, orders
+// roles parents before children, and computes the digests that identify an image and its verification.
+//
+// The way in is [OpenRepo], then [Repo.Load] or [Repo.LoadWorktree], then [Fleet.Resolve] with the image ids that the
+// external bases are pinned to. [Explain] says why two digests differ, [Fleet.Affected] which roles a change touches,
+// and [Fleet.Materialize] writes exactly the files that a digest covers: what is not in the digest is not there when
+// the image is built, so a missed reference fails a build and can never make a stale image.
+//
+// How it is laid out: repo*.go opens Git; tree.go and store.go are the file trees that everything else reads;
+// worktree.go and index.go make such a tree from a checkout; yaml.go, config_parse.go, image_parse.go and lock.go
+// parse; link.go checks files against each other; reach.go and scan.go follow Ansible's references; digest.go and
+// explain.go compute and compare.
+//
+// What does not live here: anything about AWS, images that exist, or how a role is applied to a machine.
+package roles

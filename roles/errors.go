@@ -1,0 +1,62 @@
+package roles
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Errors of opening a repository and reading a fleet from it; compare with errors.Is.
+var (
+	// ErrNotRepository means that neither the directory nor one above it is a Git repository.
+	ErrNotRepository = errors.New("not a Git repository")
+	// ErrUnbornBranch means that the repository has no commit yet.
+	ErrUnbornBranch = errors.New("no commit yet")
+	// ErrNoFleet means that there is no imgops.yaml.
+	ErrNoFleet = errors.New("no imgops.yaml")
+	// ErrNoWorktree means that a working tree was asked of a bare repository.
+	ErrNoWorktree = errors.New("bare repository: no working tree")
+	// ErrUnknownRevision means that a revision names no commit here.
+	ErrUnknownRevision = errors.New("unknown revision")
+	// ErrShallow means that the history ends before the question can be answered.
+	ErrShallow = errors.New("shallow clone: history is missing")
+	// ErrChanged means that a file changed after the fleet was loaded.
+	ErrChanged = errors.New("file changed since the fleet was loaded")
+)
+
+// UnknownRoleError is returned by Fleet.Select for names that are no role of the fleet.
+type UnknownRoleError struct {
+	Names []string // the unknown ones, as given
+	Known []string // all roles, sorted
+}
+
+// Error names each unknown role, the nearest known one, and all that exist.
+func (e *UnknownRoleError) Error() string {
+	parts := make([]string, len(e.Names))
+	for i, n := range e.Names {
+		parts[i] = fmt.Sprintf("no role %q", n)
+		if near := nearest(n, e.Known); near != "" {
+			parts[i] += fmt.Sprintf(" (did you mean %q?)", near)
+		}
+	}
+	return strings.Join(parts, ", ") + "; roles of this fleet: " + strings.Join(e.Known, ", ")
+}
+
+// MissingPinsError is returned by Fleet.Resolve when external bases have no image id.
+type MissingPinsError struct{ Externals []External }
+
+// Error names every base without a pin and the roles that need it.
+func (e *MissingPinsError) Error() string {
+	users := map[string][]string{}
+	for _, x := range e.Externals {
+		users[x.Key] = append(users[x.Key], x.Role)
+	}
+	lines := make([]string, 0, len(users))
+	for key, names := range users {
+		slices.Sort(names)
+		lines = append(lines, fmt.Sprintf("base %s of %s is not pinned to an image", key, strings.Join(names, ", ")))
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, "\n") + "\nrun `imgops update` and commit imgops.lock"
+}

@@ -1,0 +1,302 @@
+package roles
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing/filemode"
+)
+
+// Defaults of image.yaml.
+const (
+	defaultBuildTimeout = Duration(time.Hour)
+	defaultSuiteTimeout = Duration(15 * time.Minute)
+	defaultSSHUser      = "admin"
+	defaultWait         = "cloud-init"
+	defaultArchitecture = "x86_64"
+)
+
+// smallType is the instance type used where a role names none.
+var smallType = map[string]string{"x86_64": "t3.small", "arm64": "t4g.small"}
+
+// link makes roles of the definitions: parents, order, defaults, and that everything they name exists.
+func (l *loading) link(context.Context) error {
+	l.makeRoles()
+	if len(l.fleet.Roles) == 0 && len(l.problems) == 0 {
+		l.problems = append(l.problems, Problem{File: "roles", Message: "the fleet has no role", Fix: "write roles/<role>/image.yaml, or run `imgops init`"})
+	}
+	l.parents()
+	for _, r := range l.fleet.Roles {
+		l.defaults(r)
+		if err := l.suites(r); err != nil {
+			return err
+		}
+		for _, ref := range r.def.references {
+			if err := l.check(r, ref); err != nil {
+				return err
+			}
+		}
+	}
+	for role := range l.fleet.Lock.Refresh {
+		if _, ok := l.fleet.byName[role]; !ok {
+			delete(l.fleet.Lock.Refresh, role) // a stamp of a role that is gone
+		}
+	}
+	return nil
+}
+
+func (l *loading) makeRoles() {
+	folded := map[string]string{}
+	for _, def := range l.definitions {
+		l.problems = append(l.problems, def.source.problems...)
+		role := def.role
+		role.fleet, role.def = l.fleet, def
+		if message, fix := checkName(role.Name, maxRoleName); message != "" {
+			l.problems = append(l.problems, Problem{File: role.File, Message: fmt.Sprintf("role name %q %s", role.Name, message), Fix: fix})
+		}
+		lower := strings.ToLower(role.Name)
+		if other, ok := folded[lower]; ok {
+			l.problems = append(l.problems, Problem{File: role.File, Message: fmt.Sprintf("role %q is role %q in other letters", role.Name, other),
+				Fix: "rename one: they are one directory on file systems that ignore case"})
+		}
+		folded[lower] = role.Name
+		l.fleet.byName[role.Name] = &role
+		l.fleet.Roles = append(l.fleet.Roles, &role)
+	}
+}
+
+// parents sets Role.Parent and sorts the roles by their distance from an external base, then by name.
+func (l *loading) parents() {
+	for _, r := range l.fleet.Roles {
+		r.Parent = l.fleet.byName[r.Base.Role]
+	}
+	depth := map[*Role]int{}
+	for _, r := range l.fleet.Roles {
+		l.depth(r, depth, nil)
+	}
+	slices.SortStableFunc(l.fleet.Roles, func(a, b *Role) int {
+		return cmp.Or(cmp.Compare(depth[a], depth[b]), cmp.Compare(a.Name, b.Name))
+	})
+}
+
+// depth counts the ancestors of r. below are the roles that asked, nearest last; a cycle is reported once and cut.
+func (l *loading) depth(r *Role, known map[*Role]int, below []*Role) int {
+	if d, ok := known[r]; ok {
+		return d
+	}
+	if i := slices.Index(below, r); i >= 0 {
+		l.cycle(below[i:])
+		return 0
+	}
+	d := 0
+	if r.Parent != nil {
+		d = 1 + l.depth(r.Parent, known, append(below, r))
+	}
+	known[r] = d
+	return d
+}
+
+func (l *loading) cycle(members []*Role) {
+	names := make([]string, 0, len(members)+1)
+	for _, m := range members {
+		names = append(names, m.Name)
+	}
+	first := members[0]
+	for _, ref := range first.def.references {
+		if ref.what == "base.role" {
+			l.problems = append(l.problems, first.def.source.problem(ref.at, "base.role makes a cycle: "+strings.Join(append(names, first.Name), " -> "),
+				"give one of these roles another base"))
+		}
+	}
+	first.Parent = nil
+}
+
+// defaults fills what the definition leaves out; parents come first, so theirs are there.
+func (l *loading) defaults(r *Role) {
+	switch {
+	case r.Parent != nil:
+		r.Architecture = r.Parent.Architecture
+	default:
+		r.Base.Architecture = cmp.Or(r.Base.Architecture, defaultArchitecture)
+		r.Architecture = r.Base.Architecture
+	}
+	if r.Base.Role != "" {
+		r.Base.Architecture = ""
+	}
+	if r.Architecture == "" {
+		r.Architecture = defaultArchitecture
+	}
+	b := &r.Build
+	if len(b.InstanceTypes) == 0 {
+		b.InstanceTypes = []string{smallType[r.Architecture]}
+	}
+	if r.Parent != nil {
+		b.SSHUser = cmp.Or(b.SSHUser, r.Parent.Build.SSHUser)
+		l.disk(r)
+	}
+	b.SSHUser = cmp.Or(b.SSHUser, defaultSSHUser)
+	b.Timeout = cmp.Or(b.Timeout, defaultBuildTimeout)
+	if len(r.Provision) == 0 {
+		r.Provision = []Provisioner{{Ansible: &Ansible{Role: r.Name}}}
+	}
+	if len(r.Targets) == 0 {
+		for _, t := range l.fleet.Config.Targets {
+			r.Targets = append(r.Targets, t.Name)
+		}
+	}
+}
+
+// disk refuses a root volume smaller than the parent's: EC2 cannot make one of the parent's snapshot.
+func (l *loading) disk(r *Role) {
+	for p := r.Parent; p != nil; p = p.Parent {
+		if p.Build.DiskGiB > 0 && r.Build.DiskGiB > 0 && r.Build.DiskGiB < p.Build.DiskGiB {
+			l.problems = append(l.problems, r.def.source.problem(r.def.disk,
+				fmt.Sprintf("disk is smaller than the %dGiB of parent role %q", p.Build.DiskGiB, p.Name),
+				fmt.Sprintf("write at least %dGiB, or delete the line", p.Build.DiskGiB)))
+			return
+		}
+	}
+}
+
+// suites completes the suites; without `verify` every directory under tests/ is one.
+func (l *loading) suites(r *Role) error {
+	dir := path.Join("roles", r.Name, "tests")
+	e, ok, err := l.fleet.view.root.lookup(dir)
+	if err != nil {
+		return err
+	}
+	if ok && e.sub != nil {
+		r.tests = e.sub
+	}
+	r.Verify = slices.Clone(r.Verify)
+	if r.tests != nil && !r.def.hasVerify {
+		entries, err := r.tests.list()
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			if e.isDir() {
+				r.Verify = append(r.Verify, Suite{Name: e.name, Dir: path.Join(dir, e.name)})
+			}
+		}
+	}
+	for i := range r.Verify {
+		s := &r.Verify[i]
+		s.InstanceType = cmp.Or(s.InstanceType, r.Build.InstanceTypes[0])
+		s.Wait = cmp.Or(s.Wait, defaultWait)
+		s.Timeout = cmp.Or(s.Timeout, defaultSuiteTimeout)
+	}
+	return nil
+}
+
+// check adds a problem when something that a definition names is not there.
+func (l *loading) check(r *Role, ref reference) error {
+	switch ref.what {
+	case "base.role":
+		if _, ok := l.fleet.byName[ref.name]; !ok {
+			l.missing(r, ref, fmt.Sprintf("base.role %q is no image role of this fleet", ref.name), choose(ref.name, l.otherRoles(r)))
+		}
+	case "target":
+		known := make([]string, 0, len(l.fleet.Config.Targets))
+		for _, t := range l.fleet.Config.Targets {
+			known = append(known, t.Name)
+		}
+		if len(known) > 0 && !slices.Contains(known, ref.name) {
+			l.missing(r, ref, fmt.Sprintf("target %q is not in imgops.yaml", ref.name), choose(ref.name, known))
+		}
+	case "ansible role":
+		return l.checkAnsibleRole(r, ref)
+	default:
+		return l.checkFile(r, ref)
+	}
+	return nil
+}
+
+func (l *loading) missing(r *Role, ref reference, message, fix string) {
+	l.problems = append(l.problems, r.def.source.problem(ref.at, message, fix))
+}
+
+func (l *loading) otherRoles(r *Role) []string {
+	var out []string
+	for name := range l.fleet.byName {
+		if name != r.Name {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// checkAnsibleRole accepts a role that requirements.yml or a collection may bring.
+func (l *loading) checkAnsibleRole(r *Role, ref reference) error {
+	for _, p := range append([]string{path.Join("roles", ref.name), "collections"}, atRoot[1:]...) {
+		_, ok, err := l.fleet.view.root.lookup(p)
+		if err != nil || ok {
+			return err
+		}
+	}
+	known := []string(nil)
+	if e, ok, err := l.fleet.view.root.lookup("roles"); err == nil && ok && e.sub != nil {
+		entries, err := e.sub.list()
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			known = append(known, e.name)
+		}
+	}
+	l.missing(r, ref, fmt.Sprintf("ansible role %q is not under roles/", ref.name), choose(ref.name, known)+", or add a requirements.yml that brings it")
+	return nil
+}
+
+// checkFile checks that a playbook, script or manifest is a file and a suite a directory.
+func (l *loading) checkFile(r *Role, ref reference) error {
+	e, ok, err := l.fleet.view.root.lookup(ref.name)
+	if err != nil {
+		return err
+	}
+	wanted, found := "file", ok && (e.isFile() || e.mode == filemode.Symlink)
+	if ref.what == "suite" {
+		wanted, found = "directory", ok && e.isDir()
+	}
+	switch {
+	case found:
+	case ok:
+		l.missing(r, ref, fmt.Sprintf("%s %s is not a %s", ref.what, ref.name, wanted), "name a "+wanted)
+	default:
+		near, err := l.neighbour(ref.name)
+		if err != nil {
+			return err
+		}
+		fix := "create it, or correct the name"
+		if near != "" {
+			fix = fmt.Sprintf("did you mean %s? Otherwise create it", near)
+		}
+		l.missing(r, ref, fmt.Sprintf("%s %s does not exist", ref.what, ref.name), fix)
+	}
+	return nil
+}
+
+// neighbour gives the path in the same directory whose name is close.
+func (l *loading) neighbour(p string) (string, error) {
+	dir, ok, err := l.fleet.view.root.lookup(path.Dir(p))
+	if err != nil || !ok || dir.sub == nil {
+		return "", err
+	}
+	entries, err := dir.sub.list()
+	if err != nil {
+		return "", err
+	}
+	known := make([]string, 0, len(entries))
+	for _, e := range entries {
+		known = append(known, e.name)
+	}
+	if near := nearest(path.Base(p), known); near != "" {
+		return path.Join(path.Dir(p), near), nil
+	}
+	return "", nil
+}

@@ -1,0 +1,219 @@
+package roles
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"runtime"
+	"sync"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"golang.org/x/sync/errgroup"
+)
+
+// Load reads the fleet at a commit, from Git's objects only. The error is a *ProblemsError when the fleet itself is
+// wrong, ErrUnknownRevision or ErrNoFleet.
+func (r *Repo) Load(ctx context.Context, rev string) (*Fleet, error) {
+	revision, err := r.at(rev)
+	if err != nil {
+		return nil, err
+	}
+	root, err := r.fleetTree(r.store.tree(plumbing.NewHash(revision.Tree)))
+	if err != nil {
+		return nil, fmt.Errorf("loading the fleet at %s: %w", rev, err)
+	}
+	f, err := r.load(ctx, root, &files{store: r.store})
+	if err != nil {
+		return nil, fmt.Errorf("loading the fleet at %s: %w", rev, err)
+	}
+	f.Revision = revision
+	return f, nil
+}
+
+func (r *Repo) at(rev string) (Revision, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	id, err := r.resolve(rev)
+	if err != nil {
+		return Revision{}, err
+	}
+	revision, err := r.revision(id)
+	if err != nil {
+		return Revision{}, err
+	}
+	if head, err := r.git.Head(); rev == "HEAD" && err == nil && head.Name().IsBranch() {
+		revision.Branch = head.Name().Short()
+	}
+	return revision, nil
+}
+
+// fleetTree is the fleet's root in the tree of a commit.
+func (r *Repo) fleetTree(t *tree) (*tree, error) {
+	e, ok, err := t.lookup(r.prefix)
+	if err != nil {
+		return nil, err
+	}
+	if !ok || e.sub == nil {
+		return nil, fmt.Errorf("%w: the directory %s is not there; run `imgops init`, or name another revision", ErrNoFleet, r.prefix)
+	}
+	return e.sub, nil
+}
+
+// loading is a fleet that is being read.
+type loading struct {
+	repo        *Repo
+	fleet       *Fleet
+	definitions []*definition // sorted by name
+	problems    []Problem
+}
+
+// load reads a fleet from its root tree: definitions, then what they refer to, then the files that count.
+func (r *Repo) load(ctx context.Context, root *tree, content *files) (*Fleet, error) {
+	l := &loading{repo: r, fleet: &Fleet{byName: map[string]*Role{}}}
+	l.fleet.view = &view{
+		root: root, files: content, cache: r.cache, drops: map[string][]string{},
+		roles: map[string]*entry{}, links: map[plumbing.Hash][]symlink{},
+	}
+	if !r.bare {
+		l.fleet.checkout = r.root
+	}
+	for _, step := range []func(context.Context) error{l.config, l.lock, l.parse, l.link, l.reach} {
+		if err := step(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return l.fleet, problemsError(l.problems)
+}
+
+func (l *loading) content(name string) (data []byte, ok bool, err error) {
+	e, ok, err := l.fleet.view.root.lookup(name)
+	if err != nil || !ok || !e.isFile() {
+		return nil, false, err
+	}
+	data, err = l.fleet.view.files.read(name, e.id)
+	return data, true, err
+}
+
+func (l *loading) config(context.Context) error {
+	data, ok, err := l.content(configFile)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return fmt.Errorf("%w in %s; run `imgops init` and commit what it writes, or name the fleet's directory with -C", ErrNoFleet, l.repo.root)
+	}
+	config, problems := parseConfig(data)
+	l.fleet.Config, l.problems = config, append(l.problems, problems...)
+	return nil
+}
+
+func (l *loading) lock(context.Context) error {
+	data, _, err := l.content(lockFile)
+	if err != nil {
+		return err
+	}
+	lock, problems := parseLock(data, lockFile)
+	l.fleet.Lock, l.problems = lock, append(l.problems, problems...)
+	return nil
+}
+
+// parse reads every roles/<name>/image.yaml, in parallel.
+func (l *loading) parse(ctx context.Context) error {
+	dir, ok, err := l.fleet.view.root.lookup("roles")
+	if err != nil {
+		return err
+	}
+	var entries []entry
+	if ok && dir.sub != nil {
+		if entries, err = dir.sub.list(); err != nil {
+			return err
+		}
+	}
+	parsed, mu := make([]*definition, len(entries)), sync.Mutex{}
+	err = each(ctx, len(entries), func(i int) error {
+		e := entries[i]
+		if e.sub == nil {
+			return nil
+		}
+		def, problem, err := l.definition(e)
+		if problem != nil {
+			mu.Lock()
+			defer mu.Unlock()
+			l.problems = append(l.problems, *problem)
+		}
+		parsed[i] = def
+		return err
+	})
+	for _, def := range parsed {
+		if def != nil {
+			l.definitions = append(l.definitions, def)
+			l.fleet.view.drops[def.role.Name] = def.ignore
+		}
+	}
+	return err
+}
+
+// definition reads one role's image.yaml; nil when the directory is a plain Ansible role.
+func (l *loading) definition(dir entry) (*definition, *Problem, error) {
+	e, ok, err := dir.sub.child(definitionFile)
+	if err != nil {
+		return nil, nil, err
+	}
+	file := path.Join("roles", dir.name, definitionFile)
+	if !ok {
+		if _, yml, err := dir.sub.child("image.yml"); err == nil && yml {
+			return nil, &Problem{File: path.Join("roles", dir.name, "image.yml"), Message: "image.yml is not read", Fix: "rename it to image.yaml"}, nil
+		}
+		return nil, nil, nil
+	}
+	if !e.isFile() {
+		return nil, &Problem{File: file, Message: "image.yaml is not a regular file", Fix: "write the definition here: symlinks are not followed"}, nil
+	}
+	key := definitionKey{file, e.id}
+	if def := l.repo.cache.definition(key); def != nil {
+		return def, nil, nil
+	}
+	data, err := l.fleet.view.files.read(file, e.id)
+	if err != nil {
+		return nil, nil, err
+	}
+	def := parseDefinition(dir.name, file, data)
+	l.repo.cache.setDefinition(key, def)
+	return def, nil, nil
+}
+
+// reach finds the files that count for each role, in parallel.
+func (l *loading) reach(ctx context.Context) error {
+	if len(l.problems) > 0 {
+		return nil
+	}
+	return each(ctx, len(l.fleet.Roles), func(i int) (err error) {
+		r := l.fleet.Roles[i]
+		r.parts, r.watched, err = l.fleet.view.reach(r)
+		if err != nil {
+			return fmt.Errorf("reading the files of role %s: %w", r.Name, err)
+		}
+		return nil
+	})
+}
+
+// each runs do for 0..n-1 in as many goroutines as there are processors, in batches: the work is small.
+func each(ctx context.Context, n int, do func(i int) error) error {
+	const batch = 8
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for start := 0; start < n; start += batch {
+		g.Go(func() error {
+			for i := start; i < min(start+batch, n); i++ {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				if err := do(i); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}

@@ -1,0 +1,247 @@
+package roles
+
+import (
+	"bufio"
+	"bytes"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/go-git/go-git/v5/plumbing/filemode"
+)
+
+// part is something of the fleet's tree that counts for a role: a file, or a directory as a whole.
+type part struct {
+	path  string
+	entry entry
+}
+
+// besidePlaybook are the names that Ansible looks up in the directory of a playbook; all of each counts.
+var besidePlaybook = []string{
+	"files", "templates", "vars", "tasks", "handlers", "group_vars", "host_vars", "collections", "library", "module_utils",
+	"plugins", "action_plugins", "become_plugins", "cache_plugins", "callback_plugins", "cliconf_plugins", "connection_plugins",
+	"doc_fragments", "filter_plugins", "httpapi_plugins", "inventory_plugins", "lookup_plugins", "modules", "netconf_plugins",
+	"shell_plugins", "strategy_plugins", "terminal_plugins", "test_plugins", "vars_plugins",
+}
+
+// atRoot are further names that count for every role that Ansible provisions.
+var atRoot = []string{"ansible.cfg", "requirements.yml", "requirements.yaml", "roles/requirements.yml", "roles/requirements.yaml"}
+
+// forPuppet are the names that Puppet looks up beside a manifest's environment.
+var forPuppet = []string{"modules", "site-modules", "manifests", "hiera.yaml", "hieradata", "data", "Puppetfile", "environment.conf"}
+
+// reacher finds the parts of one role.
+type reacher struct {
+	v       *view
+	asked   map[string]bool // every path that was looked up
+	found   map[string]entry
+	visited map[string]bool // Ansible roles and playbooks
+	all     bool
+	err     error
+}
+
+// reach finds what decides a role's content among the files of the fleet.
+func (v *view) reach(r *Role) (parts []part, watched []string, err error) {
+	c := &reacher{v: v, asked: map[string]bool{}, found: map[string]entry{}, visited: map[string]bool{}}
+	own := "roles/" + r.Name
+	c.count(own)
+	for _, step := range r.Provision {
+		switch {
+		case step.Ansible != nil && step.Ansible.Playbook != "":
+			c.ansible(path.Dir(step.Ansible.Playbook))
+			c.playbook(step.Ansible.Playbook)
+		case step.Ansible != nil:
+			c.ansible(".")
+			c.ansibleRole(".", step.Ansible.Role)
+		case step.Puppet != nil:
+			for _, name := range forPuppet {
+				c.count(name)
+			}
+		}
+	}
+	if c.err != nil {
+		return nil, nil, c.err
+	}
+	if c.all {
+		e, _, err := v.lookup(".")
+		return []part{{".", e}}, []string{"."}, err
+	}
+	for p := range c.asked {
+		watched = append(watched, p)
+	}
+	return c.parts(), watched, nil
+}
+
+// parts drops what lies inside a directory that counts as a whole.
+func (c *reacher) parts() []part {
+	paths := make([]string, 0, len(c.found))
+	for p := range c.found {
+		paths = append(paths, p)
+	}
+	slices.Sort(paths)
+	parts := make([]part, 0, len(paths))
+	for _, p := range paths {
+		covered := false
+		for d := path.Dir(p); d != "." && !covered; d = path.Dir(d) {
+			above, ok := c.found[d]
+			covered = ok && above.isDir()
+		}
+		if !covered {
+			parts = append(parts, part{p, c.found[p]})
+		}
+	}
+	return parts
+}
+
+// count takes a path in, with what its symlinks point at. It says whether the path exists.
+func (c *reacher) count(p string) bool {
+	p = path.Clean(p)
+	if c.all || c.err != nil || strings.HasPrefix(p, "../") || path.IsAbs(p) {
+		return false
+	}
+	if c.asked[p] {
+		_, ok := c.found[p]
+		return ok
+	}
+	c.asked[p] = true
+	e, ok, err := c.v.lookup(p)
+	if err != nil || !ok {
+		c.err = err
+		return c.viaLink(p)
+	}
+	c.found[p] = e
+	links := []symlink(nil)
+	switch {
+	case e.sub != nil:
+		links, c.err = c.v.symlinks(p, e.sub)
+	case e.mode == filemode.Symlink:
+		target, err := c.v.files.read(p, e.id)
+		links, c.err = []symlink{{"", string(target)}}, err
+	}
+	for _, l := range links {
+		if !path.IsAbs(l.target) {
+			c.count(path.Join(path.Dir(path.Join(p, l.path)), l.target))
+		}
+	}
+	return true
+}
+
+// viaLink takes in a path that leads through a symlinked directory: the link, and what it points at.
+func (c *reacher) viaLink(p string) bool {
+	for d := path.Dir(p); d != "." && c.err == nil; d = path.Dir(d) {
+		e, ok, err := c.v.lookup(d)
+		if c.err = err; !ok {
+			continue
+		}
+		return e.mode == filemode.Symlink && c.count(d)
+	}
+	return false
+}
+
+// ansible takes in what Ansible always looks up for a playbook in dir.
+func (c *reacher) ansible(dir string) {
+	for _, name := range atRoot {
+		c.count(name)
+	}
+	for _, name := range besidePlaybook {
+		c.count(name)
+		c.count(path.Join(dir, name))
+	}
+	for _, d := range []string{".", dir} {
+		c.config(path.Join(d, "ansible.cfg"))
+	}
+}
+
+// config looks into ansible.cfg: settings that move the search paths make what is reached unknown.
+func (c *reacher) config(file string) {
+	if !c.count(file) || c.found[file].sub != nil {
+		return
+	}
+	data, err := c.v.files.read(file, c.found[file].id)
+	if err != nil {
+		c.err = err
+		return
+	}
+	lines := bufio.NewScanner(bytes.NewReader(data))
+	for lines.Scan() {
+		key, value, ok := strings.Cut(lines.Text(), "=")
+		if key = strings.TrimSpace(key); !ok || strings.HasPrefix(key, "#") || strings.HasPrefix(key, ";") {
+			continue
+		}
+		value = strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(value), "./"), "/")
+		switch {
+		case key == "roles_path" && value == "roles", (key == "collections_path" || key == "collections_paths") && value == "collections":
+		case strings.HasSuffix(key, "_path"), strings.HasSuffix(key, "_paths"), strings.HasSuffix(key, "_plugins"), strings.HasSuffix(key, "_file"),
+			key == "library", key == "module_utils", key == "inventory", key == "playbook_dir":
+			c.all = true
+		}
+	}
+}
+
+// ansibleRole takes in an Ansible role by the name that a playbook in dir, or another role, uses.
+func (c *reacher) ansibleRole(dir, name string) {
+	known := false
+	for _, p := range []string{path.Join("roles", name), path.Join(dir, "roles", name), path.Join(dir, name)} {
+		if p = path.Clean(p); strings.HasPrefix(p, "../") || p == "." || p == "roles" || c.visited[p] {
+			known = known || c.visited[p]
+			continue
+		}
+		if !c.count(p) {
+			continue
+		}
+		known = true
+		c.visited[p] = true
+		if e := c.found[p]; e.sub != nil {
+			facts, err := c.v.roleFacts(p, e.sub)
+			if err != nil {
+				c.err = err
+				return
+			}
+			c.follow(dir, p, facts)
+		} else {
+			c.all = true // a symlink: Ansible would follow it, and names in it are relative to two places
+		}
+	}
+	if !known && strings.ContainsAny(name, "/") {
+		c.all = true // a path to a role that is found some other way
+	}
+}
+
+// playbook takes in a playbook and what it names.
+func (c *reacher) playbook(file string) {
+	if c.visited[file] {
+		return
+	}
+	c.visited[file] = true
+	if !c.count(file) || c.err != nil {
+		return
+	}
+	e := c.found[file]
+	if !e.isFile() {
+		c.all = true
+		return
+	}
+	data, err := c.v.files.read(file, e.id)
+	if err != nil {
+		c.err = err
+		return
+	}
+	s := &scanner{facts: &ansibleFacts{}, from: path.Dir(file), book: true}
+	s.file(data)
+	c.follow(path.Dir(file), "", s.facts)
+}
+
+// follow takes in what a playbook in dir, or an Ansible role applied by one, names.
+func (c *reacher) follow(dir, role string, facts *ansibleFacts) {
+	c.all = c.all || facts.dynamic
+	for _, m := range facts.paths {
+		c.mention(dir, role, m)
+	}
+	for _, name := range facts.roles {
+		c.ansibleRole(dir, name)
+	}
+	for _, book := range facts.books {
+		c.ansible(path.Dir(book))
+		c.playbook(book)
+	}
+}

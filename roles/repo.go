@@ -1,0 +1,167 @@
+package roles
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	git "github.com/go-git/go-git/v5"
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/cache"
+	"github.com/go-git/go-git/v5/storage/filesystem"
+)
+
+// configFile, lockFile and definitionFile are the names of the files that make a fleet.
+const (
+	configFile     = "imgops.yaml"
+	lockFile       = "imgops.lock"
+	definitionFile = "image.yaml"
+)
+
+// Repo is an opened Git repository that holds a fleet. It is safe for concurrent use.
+type Repo struct {
+	top    string // the working tree, or the bare repository
+	root   string // the fleet's root
+	prefix string // root relative to top, slash separated, "" when they are the same
+	gitDir string // where objects and info/exclude are: the common directory of linked working trees
+	bare   bool
+	mu     sync.Mutex // guards git: go-git's repository may not be shared
+	git    *git.Repository
+	store  *store
+	cache  *parseCache
+}
+
+// Revision is the commit that a fleet was read from.
+type Revision struct {
+	Commit string    // 40 hex digits
+	Branch string    // short name of the branch that HEAD is on; empty when detached or when another revision was asked for
+	Tree   string    // id of the commit's tree
+	Time   time.Time // of the commit, in UTC
+}
+
+// OpenRepo finds the repository that dir is in. The fleet's root is the nearest directory from dir up to the top of
+// the repository that holds imgops.yaml; the top where none does. Errors: ErrNotRepository, ErrUnbornBranch.
+func OpenRepo(ctx context.Context, dir string) (*Repo, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("opening the fleet in %s: %w", dir, err)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if info, err := os.Stat(dir); err != nil {
+		return nil, fmt.Errorf("opening the fleet: %w", err)
+	} else if !info.IsDir() {
+		return nil, fmt.Errorf("opening the fleet: %s is not a directory", dir)
+	}
+	r, err := open(dir)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := r.git.Head(); errors.Is(err, plumbing.ErrReferenceNotFound) {
+		return nil, fmt.Errorf("%s: %w; run `git add . && git commit` first: images are named by what is committed", r.top, ErrUnbornBranch)
+	} else if err != nil {
+		return nil, fmt.Errorf("reading HEAD of %s: %w", r.top, err)
+	}
+	return r, nil
+}
+
+func open(dir string) (*Repo, error) {
+	opened, err := git.PlainOpenWithOptions(dir, &git.PlainOpenOptions{DetectDotGit: true, EnableDotGitCommonDir: true})
+	if errors.Is(err, git.ErrRepositoryNotExists) {
+		opened, err = openBare(dir)
+	}
+	switch {
+	case errors.Is(err, git.ErrRepositoryNotExists):
+		return nil, fmt.Errorf("%s: %w; run `git init` there, or name the fleet's directory with -C", dir, ErrNotRepository)
+	case errors.Is(err, git.ErrUnknownExtension), errors.Is(err, git.ErrUnsupportedExtensionRepositoryFormatVersion):
+		return nil, fmt.Errorf("opening the repository of %s: %w; use a plain clone: SHA-1 objects, ref files, no partial clone", dir, err)
+	case err != nil:
+		return nil, fmt.Errorf("opening the repository of %s: %w", dir, err)
+	}
+	disk, ok := opened.Storer.(*filesystem.Storage)
+	if !ok {
+		return nil, fmt.Errorf("opening the repository of %s: its objects are not on disk", dir)
+	}
+	// The same repository with the pack files kept open: each object would open its pack again otherwise.
+	kept := filesystem.NewStorageWithOptions(disk.Filesystem(), cache.NewObjectLRUDefault(), filesystem.Options{KeepDescriptors: true})
+	r := &Repo{git: opened, store: newStore(kept), cache: newParseCache(), gitDir: commonDir(disk.Filesystem().Root())}
+	return r, r.place(dir, disk.Filesystem().Root())
+}
+
+// commonDir is the repository's own directory for that of a linked working tree.
+func commonDir(gitDir string) string {
+	data, err := os.ReadFile(filepath.Join(gitDir, "commondir"))
+	if err != nil {
+		return gitDir
+	}
+	common := strings.TrimSpace(string(data))
+	if !filepath.IsAbs(common) {
+		common = filepath.Join(gitDir, common)
+	}
+	return common
+}
+
+// openBare looks for a bare repository in dir and above; PlainOpen detects only working trees.
+func openBare(dir string) (*git.Repository, error) {
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "HEAD")); err == nil {
+			if _, err := os.Stat(filepath.Join(dir, "objects")); err == nil {
+				return git.PlainOpen(dir)
+			}
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			return nil, git.ErrRepositoryNotExists
+		}
+		dir = parent
+	}
+}
+
+// place finds the top of the working tree and the fleet's root in it.
+func (r *Repo) place(dir, gitDir string) error {
+	wt, err := r.git.Worktree()
+	if errors.Is(err, git.ErrIsBareRepository) {
+		r.top, r.root, r.bare = gitDir, gitDir, true
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("finding the working tree of %s: %w", dir, err)
+	}
+	r.top = wt.Filesystem.Root()
+	r.root = r.top
+	for d := dir; within(r.top, d); d = filepath.Dir(d) {
+		if _, err := os.Stat(filepath.Join(d, configFile)); err == nil {
+			r.root = d
+			break
+		}
+		if d == r.top {
+			break
+		}
+	}
+	if rel, err := filepath.Rel(r.top, r.root); err == nil && rel != "." {
+		r.prefix = filepath.ToSlash(rel)
+	}
+	return nil
+}
+
+func within(top, dir string) bool {
+	rel, err := filepath.Rel(top, dir)
+	return err == nil && rel != ".." && !strings.HasPrefix(rel, ".."+string(filepath.Separator))
+}
+
+// Root is the absolute path of the fleet's root: the directory of imgops.yaml. In a bare repository it is the
+// repository's own directory.
+func (r *Repo) Root() string { return r.root }
+
+// Close closes the pack files that reading objects left open. A process that ends soon need not call it.
+func (r *Repo) Close() error {
+	r.store.mu.Lock()
+	defer r.store.mu.Unlock()
+	return r.store.git.Close()
+}

@@ -1,0 +1,239 @@
+package roles
+
+import (
+	"container/heap"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/object"
+)
+
+// Head gives the commit that is checked out.
+func (r *Repo) Head(ctx context.Context) (Revision, error) {
+	if err := ctx.Err(); err != nil {
+		return Revision{}, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	head, err := r.git.Head()
+	if err != nil {
+		return Revision{}, fmt.Errorf("reading HEAD of %s: %w", r.top, err)
+	}
+	rev, err := r.revision(head.Hash())
+	if head.Name().IsBranch() {
+		rev.Branch = head.Name().Short()
+	}
+	return rev, err
+}
+
+func (r *Repo) revision(id plumbing.Hash) (Revision, error) {
+	c, err := r.git.CommitObject(id)
+	if err != nil {
+		return Revision{}, r.historyError("reading commit "+id.String(), err)
+	}
+	return Revision{Commit: c.Hash.String(), Tree: c.TreeHash.String(), Time: c.Committer.When.UTC()}, nil
+}
+
+// Resolve gives the commit that a revision names: a branch, origin/branch, tag, commit id (or its beginning), HEAD~1.
+// The error is ErrUnknownRevision when it names none.
+func (r *Repo) Resolve(ctx context.Context, rev string) (string, error) {
+	if err := ctx.Err(); err != nil {
+		return "", err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	id, err := r.resolve(rev)
+	return id.String(), err
+}
+
+func (r *Repo) resolve(rev string) (id plumbing.Hash, err error) {
+	// go-git's revision parser panics on some malformed input; the user only mistyped.
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w %q: %v", ErrUnknownRevision, rev, p)
+		}
+	}()
+	for _, prefix := range []string{"refs/heads/", "refs/tags/", "refs/remotes/"} {
+		if ref, err := r.git.Reference(plumbing.ReferenceName(prefix+rev), true); err == nil {
+			return r.peel(ref.Hash())
+		}
+	}
+	if plumbing.IsHash(rev) {
+		return r.peel(plumbing.NewHash(rev))
+	}
+	found, err := r.git.ResolveRevision(plumbing.Revision(rev))
+	if err != nil {
+		if shallow, _ := r.git.Storer.Shallow(); len(shallow) > 0 && strings.ContainsAny(rev, "~^") {
+			return plumbing.ZeroHash, r.historyError(fmt.Sprintf("resolving %q", rev), plumbing.ErrObjectNotFound)
+		}
+		return plumbing.ZeroHash, fmt.Errorf("%w %q in %s (%w); give a branch, tag or commit that `git rev-parse` knows, after `git fetch` if it is new",
+			ErrUnknownRevision, rev, r.top, err)
+	}
+	return *found, nil
+}
+
+// peel gives the commit that an id stands for: itself, or what an annotated tag points at.
+func (r *Repo) peel(id plumbing.Hash) (plumbing.Hash, error) {
+	for range 10 { // tags of tags exist
+		if _, err := r.git.CommitObject(id); err == nil {
+			return id, nil
+		}
+		tag, err := r.git.TagObject(id)
+		if err != nil {
+			break
+		}
+		id = tag.Target
+	}
+	return plumbing.ZeroHash, fmt.Errorf("%w: %s is no commit in %s; run `git fetch` if it is new", ErrUnknownRevision, id, r.top)
+}
+
+// IsAncestor says whether descendant contains ancestor (or is it). The error is ErrShallow when a shallow clone cannot tell.
+func (r *Repo) IsAncestor(ctx context.Context, ancestor, descendant string) (bool, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	a, d, err := r.pair(ancestor, descendant)
+	if err != nil {
+		return false, err
+	}
+	return r.reaches(ctx, d, a)
+}
+
+func (r *Repo) pair(a, b string) (x, y plumbing.Hash, err error) {
+	if x, err = r.resolve(a); err != nil {
+		return x, y, err
+	}
+	y, err = r.resolve(b)
+	return x, y, err
+}
+
+// reaches walks the history of from until it meets to: newest commits first, for main's recent ones are asked about.
+func (r *Repo) reaches(ctx context.Context, from, to plumbing.Hash) (bool, error) {
+	edge, err := r.shallow()
+	if err != nil {
+		return false, err
+	}
+	queue, seen, cut := &newestFirst{}, map[plumbing.Hash]bool{from: true}, false
+	next := []plumbing.Hash{from}
+	for {
+		for _, id := range next {
+			if id == to {
+				return true, nil
+			}
+			c, err := r.git.CommitObject(id)
+			if err != nil {
+				return false, r.historyError("reading commit "+id.String(), err)
+			}
+			heap.Push(queue, c)
+		}
+		if err := ctx.Err(); err != nil {
+			return false, err
+		}
+		if queue.Len() == 0 {
+			break
+		}
+		c := heap.Pop(queue).(*object.Commit) //nolint:forcetypeassert // newestFirst holds nothing else
+		next = next[:0]
+		if edge[c.Hash] {
+			cut = true
+			continue
+		}
+		for _, parent := range c.ParentHashes {
+			if !seen[parent] {
+				seen[parent] = true
+				next = append(next, parent)
+			}
+		}
+	}
+	if cut {
+		return false, r.historyError(fmt.Sprintf("looking for %s in the history of %s", to, from), plumbing.ErrObjectNotFound)
+	}
+	return false, nil
+}
+
+// newestFirst is a heap of commits by commit time.
+type newestFirst []*object.Commit
+
+func (h newestFirst) Len() int           { return len(h) }
+func (h newestFirst) Less(i, j int) bool { return h[i].Committer.When.After(h[j].Committer.When) }
+func (h newestFirst) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *newestFirst) Push(x any)        { *h = append(*h, x.(*object.Commit)) } //nolint:forcetypeassert // as above
+func (h *newestFirst) Pop() any {
+	old := *h
+	c := old[len(old)-1]
+	*h = old[:len(old)-1]
+	return c
+}
+
+func (r *Repo) shallow() (map[plumbing.Hash]bool, error) {
+	ids, err := r.git.Storer.Shallow()
+	if err != nil {
+		return nil, fmt.Errorf("reading the shallow commits of %s: %w", r.top, err)
+	}
+	edge := make(map[plumbing.Hash]bool, len(ids))
+	for _, id := range ids {
+		edge[id] = true
+	}
+	return edge, nil
+}
+
+// MergeBase gives the newest commit that both revisions contain; an error when they share none.
+func (r *Repo) MergeBase(ctx context.Context, a, b string) (string, error) {
+	if err := ctx.Err(); err != nil {
+		return "", err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	x, y, err := r.pair(a, b)
+	if err != nil {
+		return "", err
+	}
+	left, err := r.git.CommitObject(x)
+	if err != nil {
+		return "", r.historyError("reading commit "+x.String(), err)
+	}
+	right, err := r.git.CommitObject(y)
+	if err != nil {
+		return "", r.historyError("reading commit "+y.String(), err)
+	}
+	bases, err := left.MergeBase(right)
+	if err != nil {
+		return "", r.historyError(fmt.Sprintf("finding the merge base of %s and %s", a, b), err)
+	}
+	if len(bases) == 0 {
+		if edge, err := r.shallow(); err == nil && len(edge) > 0 {
+			return "", r.historyError(fmt.Sprintf("finding the merge base of %s and %s", a, b), plumbing.ErrObjectNotFound)
+		}
+		return "", fmt.Errorf("%s and %s share no history; rebase one on the other", a, b)
+	}
+	return bases[0].Hash.String(), nil
+}
+
+// OnMain says whether commit is part of the branch main: of origin/main where that exists, else of the local branch.
+func (r *Repo) OnMain(ctx context.Context, main, commit string) (bool, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	id, err := r.resolve(commit)
+	if err != nil {
+		return false, err
+	}
+	for _, name := range []string{"refs/remotes/origin/" + main, "refs/heads/" + main} {
+		if ref, err := r.git.Reference(plumbing.ReferenceName(name), true); err == nil {
+			return r.reaches(ctx, ref.Hash(), id)
+		}
+	}
+	return false, fmt.Errorf("%w: neither origin/%s nor %s exists; run `git fetch origin %s`, or correct `main:` in imgops.yaml",
+		ErrUnknownRevision, main, main, main)
+}
+
+// historyError explains an object that a shallow clone does not have.
+func (r *Repo) historyError(doing string, err error) error {
+	if errors.Is(err, plumbing.ErrObjectNotFound) {
+		if edge, e := r.shallow(); e == nil && len(edge) > 0 {
+			return fmt.Errorf("%s: %w; run `git fetch --unshallow` (in GitHub Actions: fetch-depth: 0; in GitLab CI: GIT_DEPTH: 0)", doing, ErrShallow)
+		}
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}

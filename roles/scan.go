@@ -1,0 +1,257 @@
+package roles
+
+import (
+	"bytes"
+	"path"
+	"regexp"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// ansibleFacts is what the files of one Ansible role, or one playbook, refer to. They follow from the content alone.
+type ansibleFacts struct {
+	roles   []string // names, or paths, of Ansible roles
+	books   []string // imported playbooks, relative to the file that imports them
+	paths   []mention
+	dynamic bool // something is named by an expression: what it refers to cannot be known
+}
+
+// mention is a word that may name a file of the fleet. from is the directory of the file that holds it.
+type mention struct {
+	from, word string
+	loaded     bool // it is the argument of an include: when it cannot be resolved, everything counts
+}
+
+// scanner collects facts from YAML files that Ansible reads.
+type scanner struct {
+	facts *ansibleFacts
+	from  string // directory of the file in hand, relative to the fleet's root
+	role  string // directory of the Ansible role that it belongs to; "" outside roles
+	book  bool   // the file is a playbook
+	meta  bool   // the file is a role's meta/main.yml
+}
+
+var (
+	expression = regexp.MustCompile(`\{\{.*?\}\}`)
+	roleDir    = regexp.MustCompile(`\{\{-?\s*role_path\s*-?\}\}`)
+	playDir    = regexp.MustCompile(`\{\{-?\s*(playbook_dir|inventory_dir|ansible_config_dir)\s*-?\}\}`)
+	wordEnd    = regexp.MustCompile("[\\s'\"=,;:()\\[\\]|`]+")
+	// pathWords in an expression mean that it builds a path out of the role.
+	pathWords = regexp.MustCompile(`\b(playbook_dir|inventory_dir|inventory_file|ansible_config_file|role_path|ansible_parent_role_paths)\b`)
+)
+
+// Placeholders for parts of a word that are known only where it is resolved, and for expressions.
+const (
+	playbookMark = "\x01"
+	unknownMark  = "\x00"
+)
+
+// needles are what a task file must hold to refer to anything outside its role. Reading YAML costs a hundred times
+// as much as looking for them, and most files hold none.
+var needles = [][]byte{
+	[]byte("include_role"), []byte("import_role"), []byte(".."), []byte("playbook_dir"), []byte("inventory_"), []byte("role_path"),
+	[]byte("ansible_config_"), []byte("_role_paths"),
+}
+
+// mayRefer says whether a task file is worth parsing. tops are further words: the fleet's top-level names.
+func mayRefer(data []byte, tops [][]byte) bool {
+	for _, n := range needles {
+		if bytes.Contains(data, n) {
+			return true
+		}
+	}
+	for _, n := range tops {
+		if bytes.Contains(data, n) {
+			return true
+		}
+	}
+	return false
+}
+
+// file reads one YAML file. What cannot be parsed here may be fine for Ansible, so it counts as unknown.
+func (s *scanner) file(data []byte) {
+	if bytes.HasPrefix(data, []byte("$ANSIBLE_VAULT")) {
+		s.facts.dynamic = true
+		return
+	}
+	var doc yaml.Node
+	if err := yaml.Unmarshal(data, &doc); err != nil {
+		s.facts.dynamic = true
+		return
+	}
+	for _, root := range doc.Content {
+		s.top(root)
+	}
+}
+
+// top reads the root of a file: a list of plays or tasks, or a role's meta mapping.
+func (s *scanner) top(root *yaml.Node) {
+	root = resolveAlias(root)
+	if s.meta {
+		for key, value := range pairsOf(root) {
+			if key == "dependencies" {
+				s.roleList(value)
+			}
+		}
+		return
+	}
+	if root.Kind != yaml.SequenceNode {
+		// A playbook that is no list is something this does not know.
+		s.facts.dynamic = s.facts.dynamic || s.book
+		s.node(root, 0)
+		return
+	}
+	for _, item := range root.Content {
+		item = resolveAlias(item)
+		for key, value := range pairsOf(item) {
+			if key == "roles" && s.book {
+				s.roleList(value)
+			}
+		}
+		s.node(item, 0)
+	}
+}
+
+func pairsOf(n *yaml.Node) func(yield func(string, *yaml.Node) bool) {
+	return func(yield func(string, *yaml.Node) bool) {
+		if n.Kind != yaml.MappingNode {
+			return
+		}
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			if !yield(n.Content[i].Value, resolveAlias(n.Content[i+1])) {
+				return
+			}
+		}
+	}
+}
+
+// roleList reads `roles:` of a play or `dependencies:` of a role: names, or mappings with role, name or src.
+func (s *scanner) roleList(n *yaml.Node) {
+	if n.Kind != yaml.SequenceNode {
+		s.facts.dynamic = s.facts.dynamic || (n.Kind == yaml.ScalarNode && n.Value != "")
+		return
+	}
+	for _, item := range n.Content {
+		s.roleName(resolveAlias(item))
+	}
+}
+
+// roleName reads a name, `name=x tasks_from=y`, or a mapping that holds it.
+func (s *scanner) roleName(n *yaml.Node) {
+	if n.Kind == yaml.MappingNode {
+		found := false
+		for key, value := range pairsOf(n) {
+			if key == "role" || key == "name" || (key == "src" && s.meta) {
+				s.roleName(value)
+				found = true
+			}
+		}
+		s.facts.dynamic = s.facts.dynamic || !found
+		return
+	}
+	name := n.Value
+	for field := range strings.FieldsSeq(n.Value) {
+		if value, ok := strings.CutPrefix(field, "name="); ok {
+			name = strings.Trim(value, `'"`)
+		}
+	}
+	if n.Kind != yaml.ScalarNode || strings.Contains(name, "{{") || strings.Contains(name, "{%") {
+		s.facts.dynamic = true
+		return
+	}
+	s.facts.roles = append(s.facts.roles, name)
+}
+
+// node walks tasks, blocks and arguments.
+func (s *scanner) node(n *yaml.Node, depth int) {
+	n = resolveAlias(n)
+	if depth > 200 { // aliases can make a loop
+		s.facts.dynamic = true
+		return
+	}
+	switch n.Kind {
+	case yaml.SequenceNode:
+		for _, item := range n.Content {
+			s.node(item, depth+1)
+		}
+	case yaml.ScalarNode:
+		s.words(n.Value, false)
+	case yaml.MappingNode:
+		for key, value := range pairsOf(n) {
+			s.field(key, value, depth)
+		}
+	}
+}
+
+func (s *scanner) field(key string, value *yaml.Node, depth int) {
+	key = strings.TrimPrefix(strings.TrimPrefix(key, "ansible.builtin."), "ansible.legacy.")
+	switch key {
+	case "include_role", "import_role":
+		s.roleName(value)
+	case "import_playbook":
+		s.playbook(value)
+	case "include_tasks", "import_tasks", "include", "include_vars", "vars_files":
+		s.loads(value)
+	case "action", "local_action":
+		// `action: include_role name=x`, the old way to write a task.
+		if strings.Contains(value.Value, "_role") {
+			s.facts.dynamic = true
+		}
+		s.node(value, depth+1)
+	case "roles", "dependencies":
+		if !s.book || depth > 0 { // a play's own roles are read by top
+			s.node(value, depth+1)
+		}
+	case "name": // a task's title
+	default:
+		s.node(value, depth+1)
+	}
+}
+
+func (s *scanner) playbook(n *yaml.Node) {
+	if n.Kind != yaml.ScalarNode || strings.Contains(n.Value, "{{") {
+		s.facts.dynamic = true
+		return
+	}
+	fields := strings.Fields(n.Value)
+	if len(fields) > 0 {
+		s.facts.books = append(s.facts.books, path.Join(s.from, fields[0]))
+	}
+}
+
+// loads reads the argument of an include: a file name, a list of them, or a mapping with file or dir.
+func (s *scanner) loads(n *yaml.Node) {
+	n = resolveAlias(n)
+	switch n.Kind {
+	case yaml.ScalarNode:
+		s.words(n.Value, true)
+	case yaml.SequenceNode:
+		for _, item := range n.Content {
+			s.loads(item)
+		}
+	case yaml.MappingNode:
+		for key, value := range pairsOf(n) {
+			if key == "file" || key == "dir" || key == "_raw_params" {
+				s.loads(value)
+			}
+		}
+	}
+}
+
+// words collects what may be paths in one string. Inside a role, relative names stay in the role, which counts whole;
+// only those that leave it matter.
+func (s *scanner) words(text string, loaded bool) {
+	text = roleDir.ReplaceAllLiteralString(text, s.role)
+	text = playDir.ReplaceAllLiteralString(text, playbookMark)
+	if pathWords.MatchString(text) && expression.MatchString(text) {
+		s.facts.dynamic = true
+		return
+	}
+	text = expression.ReplaceAllLiteralString(text, unknownMark)
+	for _, word := range wordEnd.Split(text, -1) {
+		if word != "" && len(word) < 4096 {
+			s.facts.paths = append(s.facts.paths, mention{from: s.from, word: word, loaded: loaded && s.role == ""})
+		}
+	}
+}

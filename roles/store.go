@@ -1,0 +1,145 @@
+package roles
+
+import (
+	"crypto/sha1" //nolint:gosec // Git names blobs by SHA-1; this computes Git's names
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/storage/filesystem"
+)
+
+// store reads Git's objects, one at a time (go-git's storage may not be shared), and remembers trees.
+type store struct {
+	mu    sync.Mutex
+	git   *filesystem.Storage
+	trees map[plumbing.Hash]*tree
+}
+
+func newStore(git *filesystem.Storage) *store {
+	return &store{git: git, trees: map[plumbing.Hash]*tree{}}
+}
+
+// tree gives the directory with this id, unread.
+func (s *store) tree(id plumbing.Hash) *tree {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.treeLocked(id)
+}
+
+func (s *store) treeLocked(id plumbing.Hash) *tree {
+	t, ok := s.trees[id]
+	if !ok {
+		t = &tree{id: id, store: s}
+		s.trees[id] = t
+	}
+	return t
+}
+
+func (s *store) readTree(id plumbing.Hash) ([]entry, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	data, err := s.readLocked(plumbing.TreeObject, id)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := decodeTree(data)
+	if err != nil {
+		return nil, fmt.Errorf("reading tree %s: %w", id, err)
+	}
+	for i := range entries {
+		if entries[i].isDir() {
+			entries[i].sub = s.treeLocked(entries[i].id)
+		}
+	}
+	return entries, nil
+}
+
+func (s *store) readBlob(id plumbing.Hash) ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.readLocked(plumbing.BlobObject, id)
+}
+
+func (s *store) readLocked(kind plumbing.ObjectType, id plumbing.Hash) (data []byte, err error) {
+	obj, err := s.git.EncodedObject(kind, id)
+	if err != nil {
+		return nil, objectError(kind, id, err)
+	}
+	r, err := obj.Reader()
+	if err != nil {
+		return nil, objectError(kind, id, err)
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	data = make([]byte, obj.Size())
+	if _, err := io.ReadFull(r, data); err != nil {
+		return nil, objectError(kind, id, err)
+	}
+	return data, nil
+}
+
+func objectError(kind plumbing.ObjectType, id plumbing.Hash, err error) error {
+	if errors.Is(err, plumbing.ErrObjectNotFound) {
+		return fmt.Errorf("reading %s %s: %w; a partial or damaged clone lacks it: run `git fetch --refetch` or `git fsck`", kind, id, err)
+	}
+	return fmt.Errorf("reading %s %s: %w", kind, id, err)
+}
+
+// blobID is the id that Git gives a file's content.
+func blobID(data []byte) plumbing.Hash {
+	h := sha1.New() //nolint:gosec // see the import
+	h.Write([]byte("blob " + strconv.Itoa(len(data)) + "\x00"))
+	h.Write(data)
+	var id plumbing.Hash
+	h.Sum(id[:0])
+	return id
+}
+
+// files reads the content of a fleet's files: from the checkout where that holds the wanted content, else from Git.
+type files struct {
+	store *store
+	root  string                   // the fleet's root on disk; "" for a commit
+	disk  map[plumbing.Hash]string // content that Git does not have, by id: path below root
+}
+
+// read gives the content of the file with this id. hint is its path below the root: reading a clean file from disk
+// is several times faster than unpacking it, and its hash proves that it is the same.
+func (f *files) read(hint string, id plumbing.Hash) ([]byte, error) {
+	if f.root != "" {
+		if p, ok := f.disk[id]; ok {
+			data, err := readDisk(filepath.Join(f.root, filepath.FromSlash(p)))
+			if err != nil {
+				return nil, err
+			}
+			if blobID(data) != id {
+				return nil, fmt.Errorf("reading %s: %w; run the command again", p, ErrChanged)
+			}
+			return data, nil
+		}
+		if data, err := readDisk(filepath.Join(f.root, filepath.FromSlash(hint))); err == nil && blobID(data) == id {
+			return data, nil
+		}
+	}
+	return f.store.readBlob(id)
+}
+
+// readDisk gives what Git would store for a path: a file's content or a symlink's target.
+func readDisk(name string) ([]byte, error) {
+	info, err := os.Lstat(name)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case info.Mode()&os.ModeSymlink != 0:
+		target, err := os.Readlink(name)
+		return []byte(filepath.ToSlash(target)), err
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("reading %s: neither a file nor a symlink", name)
+	}
+	return os.ReadFile(name)
+}

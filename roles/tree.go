@@ -1,0 +1,268 @@
+package roles
+
+import (
+	"bytes"
+	"crypto/sha1" //nolint:gosec // Git names trees by SHA-1; this computes Git's names
+	"errors"
+	"fmt"
+	"path"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/filemode"
+)
+
+// tree is a directory, named by the id that Git gives it. Trees are immutable once made and shared freely; those of
+// a commit read their entries on first use.
+type tree struct {
+	id      plumbing.Hash
+	store   *store // nil once the entries are there
+	once    sync.Once
+	entries []entry // in Git's order
+	err     error
+}
+
+// entry is one name in a directory.
+type entry struct {
+	name string
+	mode filemode.FileMode
+	id   plumbing.Hash
+	sub  *tree // for a directory
+}
+
+func (e entry) isDir() bool  { return e.mode == filemode.Dir }
+func (e entry) isFile() bool { return e.mode.IsFile() && e.mode != filemode.Symlink }
+
+// value is how an entry stands in a component: its mode and id.
+func (e entry) value() string { return fmt.Sprintf("%06o %s", uint32(e.mode), e.id) }
+
+// newTree makes a tree of entries in Git's order and computes its id.
+func newTree(entries []entry) *tree {
+	return &tree{id: treeID(entries), entries: entries}
+}
+
+func treeID(entries []entry) plumbing.Hash {
+	body := make([]byte, 0, 64*len(entries))
+	for _, e := range entries {
+		body = strconv.AppendUint(body, uint64(e.mode), 8)
+		body = append(body, ' ')
+		body = append(body, e.name...)
+		body = append(body, 0)
+		body = append(body, e.id[:]...)
+	}
+	h := sha1.New() //nolint:gosec // see the import
+	h.Write([]byte("tree " + strconv.Itoa(len(body)) + "\x00"))
+	h.Write(body)
+	var id plumbing.Hash
+	h.Sum(id[:0])
+	return id
+}
+
+func (t *tree) list() ([]entry, error) {
+	if t.store != nil {
+		t.once.Do(func() { t.entries, t.err = t.store.readTree(t.id) })
+	}
+	return t.entries, t.err
+}
+
+// child finds one name; ok is false when there is none.
+func (t *tree) child(name string) (entry, bool, error) {
+	entries, err := t.list()
+	if err != nil {
+		return entry{}, false, err
+	}
+	for _, e := range entries {
+		if e.name == name {
+			return e, true, nil
+		}
+	}
+	return entry{}, false, nil
+}
+
+// lookup finds what stands at a slash-separated path; "" and "." are the tree itself. It follows no symlink.
+func (t *tree) lookup(p string) (entry, bool, error) {
+	e := entry{mode: filemode.Dir, id: t.id, sub: t}
+	if p = path.Clean(p); p == "." {
+		return e, true, nil
+	}
+	for name := range strings.SplitSeq(p, "/") {
+		if e.sub == nil {
+			return entry{}, false, nil
+		}
+		var ok bool
+		var err error
+		if e, ok, err = e.sub.child(name); err != nil || !ok {
+			return entry{}, false, err
+		}
+	}
+	return e, true, nil
+}
+
+var errSkipDir = errors.New("skip this directory")
+
+// walk calls visit for every entry below t, parents first; errSkipDir keeps it out of a directory.
+func (t *tree) walk(prefix string, visit func(p string, e entry) error) error {
+	entries, err := t.list()
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		p := join(prefix, e.name)
+		switch err := visit(p, e); {
+		case errors.Is(err, errSkipDir):
+			continue
+		case err != nil:
+			return err
+		}
+		if e.sub != nil {
+			if err := e.sub.walk(p, visit); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func join(prefix, name string) string {
+	if prefix == "" {
+		return name
+	}
+	return prefix + "/" + name
+}
+
+// filter gives t without what drop says; t itself when nothing is dropped. Directories left empty go too.
+func (t *tree) filter(prefix string, drop func(p string, e entry) bool) (*tree, error) {
+	entries, err := t.list()
+	if err != nil {
+		return nil, err
+	}
+	kept, changed := make([]entry, 0, len(entries)), false
+	for _, e := range entries {
+		p := join(prefix, e.name)
+		if drop(p, e) {
+			changed = true
+			continue
+		}
+		if e.sub != nil {
+			sub, err := e.sub.filter(p, drop)
+			if err != nil {
+				return nil, err
+			}
+			if sub != e.sub {
+				changed = true
+				if len(sub.entries) == 0 {
+					continue
+				}
+				e.sub, e.id = sub, sub.id
+			}
+		}
+		kept = append(kept, e)
+	}
+	if !changed {
+		return t, nil
+	}
+	return newTree(kept), nil
+}
+
+// diffTrees calls visit for every path below two directories whose mode or id differ; old or new is nil where the
+// path is missing. Equal subtrees are not read. Either tree may be nil.
+func diffTrees(prefix string, a, b *tree, visit func(p string, old, new *entry)) error {
+	if a != nil && b != nil && a.id == b.id {
+		return nil
+	}
+	left, err := byName(a)
+	if err != nil {
+		return err
+	}
+	right, err := byName(b)
+	if err != nil {
+		return err
+	}
+	for name, l := range left {
+		r, ok := right[name]
+		if ok && l.id == r.id && l.mode == r.mode {
+			continue
+		}
+		if err := diffEntry(join(prefix, name), l, r, visit); err != nil {
+			return err
+		}
+	}
+	for name, r := range right {
+		if _, ok := left[name]; !ok {
+			if err := diffEntry(join(prefix, name), nil, r, visit); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func byName(t *tree) (map[string]*entry, error) {
+	if t == nil {
+		return nil, nil
+	}
+	entries, err := t.list()
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[string]*entry, len(entries))
+	for i := range entries {
+		out[entries[i].name] = &entries[i]
+	}
+	return out, nil
+}
+
+func diffEntry(p string, l, r *entry, visit func(string, *entry, *entry)) error {
+	var lt, rt *tree
+	if l != nil {
+		lt = l.sub
+	}
+	if r != nil {
+		rt = r.sub
+	}
+	lf, rf := l, r
+	if lt != nil {
+		lf = nil
+	}
+	if rt != nil {
+		rf = nil
+	}
+	if lf != nil || rf != nil {
+		visit(p, lf, rf)
+	}
+	if lt == nil && rt == nil {
+		return nil
+	}
+	return diffTrees(p, lt, rt, visit)
+}
+
+// decodeTree reads a tree object. Names that could lead out of a directory are refused: they come from a repository
+// that someone made by hand to harm whoever checks it out.
+func decodeTree(data []byte) ([]entry, error) {
+	entries := make([]entry, 0, bytes.Count(data, []byte{0}))
+	for len(data) > 0 {
+		space := bytes.IndexByte(data, ' ')
+		end := bytes.IndexByte(data, 0)
+		if space < 0 || end < space || len(data) < end+21 {
+			return nil, errors.New("malformed tree object")
+		}
+		mode, err := strconv.ParseUint(string(data[:space]), 8, 32)
+		if err != nil {
+			return nil, fmt.Errorf("malformed mode in tree object: %w", err)
+		}
+		e := entry{name: string(data[space+1 : end]), mode: filemode.FileMode(mode)}
+		if !safeName(e.name) {
+			return nil, fmt.Errorf("tree object holds the unsafe name %q", e.name)
+		}
+		copy(e.id[:], data[end+1:end+21])
+		entries = append(entries, e)
+		data = data[end+21:]
+	}
+	return entries, nil
+}
+
+func safeName(name string) bool {
+	return name != "" && name != "." && name != ".." && !strings.EqualFold(name, ".git") && !strings.ContainsAny(name, "/\\\x00")
+}

@@ -1,0 +1,103 @@
+package roles
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/go-git/go-git/v5/plumbing"
+)
+
+// LoadWorktree reads the fleet from the commit that is checked out and what is on disk. A file whose size, times and
+// inode are those that Git's index remembers is taken to be unchanged, as Git itself does; only others are read.
+// Files that differ from the commit are marked in Fleet.DirtyFiles and Role.Dirty. Errors are those of Load, and
+// ErrNoWorktree in a bare repository.
+func (r *Repo) LoadWorktree(ctx context.Context) (*Fleet, error) {
+	if r.bare {
+		return nil, fmt.Errorf("loading the fleet from %s: %w; name a revision, or run this in a clone", r.top, ErrNoWorktree)
+	}
+	revision, err := r.Head(ctx)
+	if err != nil {
+		return nil, err
+	}
+	root, disk, err := r.checkout(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading the working tree of %s: %w", r.top, err)
+	}
+	f, err := r.load(ctx, root, &files{store: r.store, root: r.root, disk: disk})
+	if err != nil {
+		return nil, fmt.Errorf("loading the fleet in %s: %w", r.root, err)
+	}
+	f.Revision = revision
+	committed, err := r.fleetTree(r.store.tree(plumbing.NewHash(revision.Tree)))
+	if err != nil && !errors.Is(err, ErrNoFleet) { // a fleet that is not committed yet differs in every file
+		return nil, fmt.Errorf("reading commit %s: %w", revision.Commit, err)
+	}
+	if err := f.markDirty(committed); err != nil {
+		return nil, fmt.Errorf("comparing the working tree with commit %s: %w", revision.Commit, err)
+	}
+	return f, nil
+}
+
+// markDirty compares with the tree of the commit.
+func (f *Fleet) markDirty(committed *tree) error {
+	err := diffTrees("", committed, f.view.root, func(p string, _, _ *entry) { f.DirtyFiles = append(f.DirtyFiles, p) })
+	if err != nil || len(f.DirtyFiles) == 0 {
+		return err
+	}
+	f.Dirty = true
+	slices.Sort(f.DirtyFiles)
+	touched, own, lock := f.touched()
+	for _, r := range f.Roles { // parents first
+		r.Dirty = lock || own[r.Name] || r.Parent != nil && r.Parent.Dirty ||
+			slices.ContainsFunc(r.watched, func(w string) bool { return touched[w] })
+	}
+	return nil
+}
+
+// touched maps every dirty path that a recipe can see, and each directory above one, to true; own holds the roles
+// whose definition or tests are dirty; lock says that imgops.lock is, which may hold anything for any role.
+func (f *Fleet) touched() (touched, own map[string]bool, lock bool) {
+	touched, own = map[string]bool{}, map[string]bool{}
+	for _, p := range f.DirtyFiles {
+		lock = lock || p == lockFile
+		if p == configFile || p == lockFile {
+			continue
+		}
+		if rest, ok := strings.CutPrefix(p, "roles/"); ok {
+			name, rest, _ := strings.Cut(rest, "/")
+			patterns, image := f.view.drops[name]
+			if image && (rest == definitionFile || strings.HasPrefix(rest, "tests/")) {
+				own[name] = true
+				continue
+			}
+			if image && ignoredPath(patterns, rest) {
+				continue
+			}
+		}
+		for d := p; ; d = path.Dir(d) {
+			touched[d] = true
+			if d == "." {
+				break
+			}
+		}
+	}
+	return touched, own, lock
+}
+
+// ignoredPath says whether a pattern matches a path or a directory above it.
+func ignoredPath(patterns []string, p string) bool {
+	for ; p != "." && p != ""; p = path.Dir(p) {
+		if ignoredBy(patterns, p) {
+			return true
+		}
+	}
+	return false
+}
+
+// onDisk is the path of a file of the fleet.
+func (f *files) onDisk(p string) string { return filepath.Join(f.root, filepath.FromSlash(p)) }

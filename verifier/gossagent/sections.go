@@ -1,0 +1,50 @@
+package gossagent
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/goss-org/goss"
+	"go.yaml.in/yaml/v3"
+)
+
+// checkSections refuses a goss file with a section that goss does not know: goss itself passes over it in silence, and
+// a misspelt section is one that is never tested. Names that begin with x-, _ or . are left to the author, for YAML anchors.
+func checkSections(file, vars string) error {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	filter, err := goss.NewTemplateFilter(vars, "")
+	if err != nil {
+		return err
+	}
+	if data, err = filter(data); err != nil {
+		return err
+	}
+	var sections map[string]yaml.Node
+	if err := yaml.Unmarshal(data, &sections); err != nil {
+		return err
+	}
+	known := sectionNames()
+	for _, name := range slices.Sorted(maps.Keys(sections)) {
+		if !slices.Contains(known, name) && !strings.HasPrefix(name, "x-") && !strings.ContainsAny(name[:min(1, len(name))], "_.") {
+			node := sections[name]
+			return fmt.Errorf("line %d: unknown section %q; goss knows %s", node.Line, name, strings.Join(known, ", "))
+		}
+	}
+	return nil
+}
+
+func sectionNames() []string {
+	var names []string
+	for field := range reflect.TypeFor[goss.GossConfig]().Fields() {
+		name, _, _ := strings.Cut(field.Tag.Get("yaml"), ",")
+		names = append(names, name)
+	}
+	return names
+}

@@ -1,0 +1,26 @@
+# Loaded by imgops before the spec files: serverspec acts on the machine under test, through its SSH configuration.
+require 'serverspec'
+require 'net/ssh'
+
+config = ENV.fetch('TARGET_SSH_CONFIG')
+options = Net::SSH::Config.for('machine', [config])
+options[:config] = [config]
+
+set :backend, :ssh
+set :host, ENV.fetch('TARGET_HOST')
+set :ssh_options, options
+set :request_pty, false
+
+# A spec_helper.rb with `set :backend, :exec`, which is common, would make the tests judge the computer that imgops runs on.
+RSpec.configure do |c|
+  c.before(:suite) do
+    backend = Specinfra.configuration.backend
+    unless backend == :ssh
+      raise "spec_helper.rb sets the backend to #{backend}: remove that line, imgops has set :backend, :ssh and :host"
+    end
+    host = Specinfra.configuration.host
+    unless host == ENV['TARGET_HOST']
+      raise "spec_helper.rb sets the host to #{host}: use ENV['TARGET_HOST']"
+    end
+  end
+end
