@@ -6,7 +6,7 @@ GOTOOL := $(GO) tool -modfile=.ci/tools/go.mod
 .PHONY: build demo test lint bench clean setup
 
 build: ## the one binary, static, in bin/
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.buildVersion=$(VERSION)" -o bin/imgops ./cmd/imgops
+	CGO_ENABLED=0 $(GO) build -ldflags "-s -w -X main.buildVersion=$(VERSION)" -o bin/imgops ./cmd/imgops
 
 setup: ## what the demo and the tests need of Debian
 	@.ci/setup
@@ -15,7 +15,7 @@ demo: setup build ## a commit becomes the role default, on real machines
 	@.ci/demo
 
 test: setup build ## every test: unit, script, and the pipeline on real machines
-	$(GO) test -race -timeout 15m ./...
+	IMGOPS_BINARY=$(CURDIR)/bin/imgops $(GO) test -race -timeout 15m ./...
 
 lint: ## gofmt, go vet, golangci-lint
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "gofmt would change:"; gofmt -l $$(git ls-files '*.go'); exit 1; }

@@ -1,6 +1,8 @@
 package images
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,11 +33,12 @@ const (
 // DirtySuffix ends imgops:commit on an image that was built from a tree with uncommitted changes.
 const DirtySuffix = "-dirty"
 
-// EC2Tags turns a map into the SDK's list, leaving empty values out.
+// EC2Tags turns a map into the SDK's list, leaving empty values out. The list is sorted by key: a request that is
+// repeated with the same client token must be the same request (IdempotentParameterMismatch).
 func EC2Tags(m map[string]string) []types.Tag {
 	tags := make([]types.Tag, 0, len(m))
-	for k, v := range m {
-		if v != "" {
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		if v := m[k]; v != "" {
 			tags = append(tags, types.Tag{Key: aws.String(k), Value: aws.String(v)})
 		}
 	}

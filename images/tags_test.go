@@ -24,6 +24,15 @@ func TestBuildTagsRoundTrip(t *testing.T) {
 	require.Equal(t, want, got)
 }
 
+func TestEC2TagsAreAlwaysTheSame(t *testing.T) {
+	m := map[string]string{"b": "2", "a": "1", "gone": "", "c": "3"}
+	for range 20 {
+		require.Equal(t, []types.Tag{
+			{Key: aws.String("a"), Value: aws.String("1")}, {Key: aws.String("b"), Value: aws.String("2")}, {Key: aws.String("c"), Value: aws.String("3")},
+		}, EC2Tags(m))
+	}
+}
+
 func TestLongBranchFitsATag(t *testing.T) {
 	tags := Image{Branch: strings.Repeat("ü", 300)}.BuildTags()
 	require.Equal(t, strings.Repeat("ü", 256), tags[TagBranch])

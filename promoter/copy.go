@@ -80,7 +80,7 @@ func (a *applier) copy(ctx context.Context, s *Step) error {
 
 // copySource is the build location's image, or for an own copy its Region's.
 func (a *applier) copySource(s *Step) images.Image {
-	at := spot{s.Role, a.Build}
+	at := spot{s.Role, a.opts.Build}
 	if s.own {
 		at.loc = a.home(s.Location.Region)
 	}
@@ -94,7 +94,7 @@ func (a *applier) copySource(s *Step) images.Image {
 func (a *applier) copyInput(s Step, source images.Image) *ec2.CopyImageInput {
 	in := &ec2.CopyImageInput{
 		Name: aws.String(source.Name), SourceImageId: aws.String(source.ID), SourceRegion: aws.String(s.Region),
-		Description: aws.String(fmt.Sprintf("imgops: role %s of fleet %s, copy of %s in %s", s.Role, a.Fleet, source.ID, s.Region)),
+		Description: aws.String(fmt.Sprintf("imgops: role %s of fleet %s, copy of %s in %s", s.Role, a.opts.Fleet, source.ID, s.Region)),
 		TagSpecifications: []types.TagSpecification{
 			{ResourceType: types.ResourceTypeImage, Tags: images.EC2Tags(s.Tags)},
 			{ResourceType: types.ResourceTypeSnapshot, Tags: images.EC2Tags(s.Tags)},
@@ -155,7 +155,7 @@ func (a *applier) waitAt(ctx context.Context, loc images.Location, steps []*Step
 		ids = append(ids, s.Image)
 		roles[s.Image] = s.Role
 	}
-	waited := catalogue.WaitAll(ctx, ids, a.Patience, func(id, state string) {
+	waited := catalogue.WaitAll(ctx, ids, a.opts.Patience, func(id, state string) {
 		a.progress.Say(roles[id]+": wait for "+id, loc.String()+": "+state)
 	})
 	for _, s := range steps {

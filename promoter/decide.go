@@ -28,7 +28,7 @@ type decision struct {
 func (p *Promoter) shared(r Request, places []place, w *world) []permission {
 	var list []permission
 	for _, home := range p.homes(places) {
-		if img, ok, _ := p.find(r, home, r.Image, w); ok && (len(p.grantees(places, home)) > 0 || p.Accounts != nil) {
+		if img, ok, _ := p.find(r, home, r.Image, w); ok && (len(p.grantees(places, home)) > 0 || p.opts.Accounts != nil) {
 			list = append(list, permission{home, img.ID})
 		}
 	}
@@ -64,7 +64,7 @@ func (p *Promoter) find(r Request, loc images.Location, source images.Image, w *
 	for at, pointers := range w.pointers {
 		id := pointers[r.Role].Image
 		exists := slices.ContainsFunc(w.own[loc], func(img images.Image) bool { return img.ID == id })
-		serves := at == loc || at.Region == loc.Region && loc.Account == p.Build.Account
+		serves := at == loc || at.Region == loc.Region && loc.Account == p.opts.Build.Account
 		if serves && id != "" && !exists {
 			dead = append(dead, id)
 		}
@@ -129,7 +129,7 @@ func (d decision) make(at place, source images.Image) {
 	if !ok {
 		region := at.Region // of an own copy: it is made of its Region's shared image
 		if !at.own {
-			region = d.Build.Region
+			region = d.opts.Build.Region
 		}
 		d.add(Step{Action: ActionCopy, Location: at.Location, From: source.ID, Region: region, KMSKey: at.key, Tags: tags, own: at.own, dead: dead})
 		return
@@ -183,8 +183,8 @@ func (d decision) share(home images.Location) {
 		}
 	}
 	for _, account := range granted {
-		wanted := account == d.Build.Account || slices.Contains(d.grantees(d.places, home), account)
-		if d.Accounts != nil && !wanted && !slices.Contains(d.Accounts, account) {
+		wanted := account == d.opts.Build.Account || slices.Contains(d.grantees(d.places, home), account)
+		if d.opts.Accounts != nil && !wanted && !slices.Contains(d.opts.Accounts, account) {
 			extra = append(extra, account)
 		}
 	}

@@ -66,7 +66,7 @@ func (p *Promoter) readOwn(ctx context.Context, w *world, loc images.Location, r
 	if err != nil {
 		return err
 	}
-	list, err := catalogue.OfRoles(ctx, p.Fleet, roles...)
+	list, err := catalogue.OfRoles(ctx, p.opts.Fleet, roles...)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.own[loc] = list
@@ -74,7 +74,7 @@ func (p *Promoter) readOwn(ctx context.Context, w *world, loc images.Location, r
 }
 
 func (p *Promoter) readTarget(ctx context.Context, w *world, loc images.Location, roles []string) error {
-	api, err := images.OpenPointers(ctx, p.clients, loc, p.Fleet)
+	api, err := images.OpenPointers(ctx, p.clients, loc, p.opts.Fleet)
 	if err != nil {
 		return err
 	}
@@ -140,7 +140,7 @@ func (p *Promoter) ec2(ctx context.Context, loc images.Location) (*ec2.Client, e
 // parallel does all of the work, at most Parallel at a time, and joins the errors.
 func (p *Promoter) parallel(work []func() error) error {
 	var group errgroup.Group
-	group.SetLimit(p.Parallel)
+	group.SetLimit(p.opts.Parallel)
 	errs := make([]error, len(work))
 	for i, do := range work {
 		group.Go(func() error {

@@ -69,7 +69,7 @@ type Options struct {
 // Promoter plans and applies promotions in one fleet. It is safe for concurrent use.
 type Promoter struct {
 	clients images.Clients
-	Options
+	opts    Options
 }
 
 // New makes a Promoter. Clients are asked for as they are needed; Plan needs those of every location that Apply will
@@ -85,5 +85,5 @@ func New(clients images.Clients, o Options) *Promoter {
 
 // home is where the image is that serves a location: the build account's, in the same Region.
 func (p *Promoter) home(region string) images.Location {
-	return images.Location{Account: p.Build.Account, Region: region}
+	return images.Location{Account: p.opts.Build.Account, Region: region}
 }

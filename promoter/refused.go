@@ -2,7 +2,6 @@ package promoter
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/imgops/imgops/images"
@@ -35,34 +34,43 @@ func (e *RefusedError) Error() string {
 	return fmt.Sprintf("%s refused (%s): %s; %s", who, e.Rule, e.Message, e.Fix)
 }
 
-// refuse collects what the request and the image as it is now say against the promotion.
-func (r Request) refuse(img images.Image) error {
+// refuse collects what the request and the image say against the promotion.
+func (r Request) refuse(img images.Image) []error {
 	var errs []error
-	no := func(rule, fix, format string, args ...any) {
-		errs = append(errs, &RefusedError{Rule: rule, Role: r.Role, Message: fmt.Sprintf(format, args...), Fix: fix})
-	}
 	if !r.OnMain {
-		no(RuleNotOnMain, fmt.Sprintf("merge it, or run this on %s: git switch %s", r.Main, r.Main),
-			"commit %s is not on branch %s", short(r.Commit), r.Main)
+		errs = append(errs, r.refused(RuleNotOnMain, fmt.Sprintf("merge it, or run this on %s: git switch %s", r.Main, r.Main),
+			"commit %s is not on branch %s", short(r.Commit), r.Main))
 	}
 	if r.Dirty {
-		no(RuleDirtyTree, "commit or undo them: git status", "files that decide the role differ from commit %s", short(r.Commit))
+		errs = append(errs, r.refused(RuleDirtyTree, "commit or undo them: git status",
+			"files that decide the role differ from commit %s", short(r.Commit)))
 	}
 	if img.Dirty() {
-		no(RuleDirtyImage, "build it from a commit: imgops build "+r.Role, "image %s was built from a tree with uncommitted changes", img.ID)
+		errs = append(errs, r.refused(RuleDirtyImage, "build it from a commit: imgops build "+r.Role,
+			"image %s was built from a tree with uncommitted changes", img.ID))
 	}
 	if img.Rejected != "" {
-		no(RuleRejected, "change the role and build again, or revert to a digest that is not rejected",
-			"image %s is rejected: %s", img.ID, img.Rejected)
+		errs = append(errs, r.refused(RuleRejected, "change the role and build again, or revert to a digest that is not rejected",
+			"image %s is rejected: %s", img.ID, img.Rejected))
 	}
-	verify := "verify it: imgops verify " + r.Role
-	switch {
-	case img.Verified == "":
-		no(RuleUnverified, verify, "image %s has passed no verification", img.ID)
-	case img.Verified != r.TestsDigest:
-		no(RuleUnverified, verify, "image %s was verified with tests %s, and they are %s now", img.ID, short(img.Verified), short(r.TestsDigest))
+	return errs
+}
+
+// unverified is asked only of the image as it is now: it may have been verified since the request was made.
+func (r Request) unverified(img images.Image) error {
+	switch fix := "verify it: imgops verify " + r.Role; img.Verified {
+	case "": // also where the tests digest is empty: that proves nothing
+		return r.refused(RuleUnverified, fix, "image %s has passed no verification", img.ID)
+	case r.TestsDigest:
+		return nil
+	default:
+		return r.refused(RuleUnverified, fix, "image %s was verified with tests %s, and they are %s now",
+			img.ID, short(img.Verified), short(r.TestsDigest))
 	}
-	return errors.Join(errs...)
+}
+
+func (r Request) refused(rule, fix, format string, args ...any) error {
+	return &RefusedError{Rule: rule, Role: r.Role, Message: fmt.Sprintf(format, args...), Fix: fix}
 }
 
 // backwards refuses a commit that is an ancestor of one that a present default was promoted with.
@@ -71,20 +79,17 @@ func (p *Promoter) backwards(ctx context.Context, r Request, promoted []string) 
 		if commit == r.Commit {
 			continue
 		}
-		if p.History == nil {
+		if p.opts.History == nil {
 			return fmt.Errorf("role %s was promoted at commit %s, and there is no history to tell whether %s is older", r.Role, short(commit), short(r.Commit))
 		}
-		older, err := p.History.IsAncestor(ctx, r.Commit, commit)
+		older, err := p.opts.History.IsAncestor(ctx, r.Commit, commit)
 		if err != nil {
 			return fmt.Errorf("comparing commit %s with %s, at which role %s was promoted (a shallow clone lacks commits; git fetch --unshallow gets them): %w",
 				short(r.Commit), short(commit), r.Role, err)
 		}
 		if older {
-			return &RefusedError{
-				Rule: RuleBackwards, Role: r.Role,
-				Message: fmt.Sprintf("commit %s is older than %s, at which the present default was promoted", short(r.Commit), short(commit)),
-				Fix:     fmt.Sprintf("promote the newest commit of %s; to go back to old content, git revert and promote that", r.Main),
-			}
+			return r.refused(RuleBackwards, fmt.Sprintf("promote the newest commit of %s; to go back to old content, git revert and promote that", r.Main),
+				"commit %s is older than %s, at which the present default was promoted", short(r.Commit), short(commit))
 		}
 	}
 	return nil

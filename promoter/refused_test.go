@@ -87,7 +87,6 @@ func TestRefusals(t *testing.T) {
 		RuleDirtyTree:  {func(r *Request) { r.Dirty = true }, "promotion of web refused (dirty tree): files that decide the role differ from commit m1; commit or undo them: git status"},
 		RuleDirtyImage: {func(r *Request) { r.Image.Commit += images.DirtySuffix }, "promotion of web refused (dirty image): image ami-1 was built from a tree with uncommitted changes; build it from a commit: imgops build web"},
 		RuleRejected:   {func(r *Request) { r.Image.Rejected = "leaks" }, "promotion of web refused (rejected): image ami-1 is rejected: leaks; change the role and build again, or revert to a digest that is not rejected"},
-		RuleUnverified: {func(r *Request) { r.TestsDigest = "sha256:t2" }, "promotion of web refused (unverified): image ami-1 was verified with tests t1, and they are t2 now; verify it: imgops verify web"},
 	} {
 		t.Run(rule, func(t *testing.T) {
 			r := webRequest()
@@ -102,11 +101,32 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-func TestNoVerificationIsNeverEnough(t *testing.T) {
+// TestUnverified has a request that thinks otherwise: what counts is the image as it is now.
+func TestUnverified(t *testing.T) {
+	for _, c := range []struct{ verified, tests, text string }{
+		{"", "", "image ami-1 has passed no verification; verify it: imgops verify web"},
+		{"", "sha256:t1", "image ami-1 has passed no verification"},
+		{"sha256:t1", "sha256:t2", "promotion of web refused (unverified): image ami-1 was verified with tests t1, and they are t2 now; verify it: imgops verify web"},
+	} {
+		cloud := newCloud()
+		img := webImage()
+		img.Tags[images.TagVerified] = c.verified
+		cloud.seed(img)
+		r := webRequest()
+		r.TestsDigest, r.Image.Verified = c.tests, c.tests
+		_, err := promoterOf(cloud).Plan(t.Context(), []Request{r}, nil)
+		require.ErrorContains(t, err, c.text)
+		require.Equal(t, RuleUnverified, refusals(err)[0].Rule)
+	}
+}
+
+func TestVerifiedSinceTheRequest(t *testing.T) {
+	cloud := newCloud()
+	cloud.seed(webImage())
 	r := webRequest()
-	r.TestsDigest, r.Image.Verified = "", ""
-	_, err := New(noClients{t}, Options{Fleet: "acme", Build: buildAt}).Plan(t.Context(), []Request{r}, nil)
-	require.ErrorContains(t, err, "image ami-1 has passed no verification; verify it: imgops verify web")
+	r.Image.Verified = ""
+	_, err := promoterOf(cloud).Plan(t.Context(), []Request{r}, nil)
+	require.NoError(t, err)
 }
 
 func TestEmptySelection(t *testing.T) {

@@ -61,13 +61,13 @@ func (p *Promoter) check(reqs []Request) ([][]place, error) {
 		if i > 0 && reqs[i-1].Role == r.Role {
 			errs = append(errs, fmt.Errorf("role %s is in the request twice", r.Role))
 		}
-		if r.Image.ID == "" || r.Image.Role != r.Role || r.Image.Fleet != p.Fleet {
+		if r.Image.ID == "" || r.Image.Role != r.Role || r.Image.Fleet != p.opts.Fleet {
 			errs = append(errs, fmt.Errorf("image %q (fleet %q, role %q) is not one of role %s in fleet %s",
-				r.Image.ID, r.Image.Fleet, r.Image.Role, r.Role, p.Fleet))
+				r.Image.ID, r.Image.Fleet, r.Image.Role, r.Role, p.opts.Fleet))
 		}
 		var err error
 		places[i], err = p.places(*r)
-		errs = append(errs, err, r.refuse(r.Image))
+		errs = append(append(errs, err), r.refuse(r.Image)...)
 	}
 	return places, errors.Join(errs...)
 }
@@ -83,7 +83,7 @@ func (p *Promoter) places(r Request) ([]place, error) {
 		for _, account := range t.Accounts {
 			for _, region := range t.Regions {
 				at := place{Location: images.Location{Account: account, Region: region}}
-				if t.Mode == ModeCopy && account != p.Build.Account {
+				if t.Mode == ModeCopy && account != p.opts.Build.Account {
 					at.own, at.key = true, t.KMSKey[region]
 				}
 				if other, ok := byLoc[at.Location]; ok && other != at {
@@ -117,7 +117,7 @@ func (p *Promoter) need(reqs []Request, places [][]place) need {
 
 // homes lists the build account's locations that serve the places, and the build location, sorted.
 func (p *Promoter) homes(places []place) []images.Location {
-	homes := []images.Location{p.Build}
+	homes := []images.Location{p.opts.Build}
 	for _, at := range places {
 		homes = append(homes, p.home(at.Region))
 	}
@@ -130,16 +130,17 @@ func (p *Promoter) fresh(ctx context.Context, reqs []Request, places [][]place, 
 	var errs []error
 	for i := range reqs {
 		r := &reqs[i]
-		at := slices.IndexFunc(w.own[p.Build], func(img images.Image) bool { return img.ID == r.Image.ID })
+		at := slices.IndexFunc(w.own[p.opts.Build], func(img images.Image) bool { return img.ID == r.Image.ID })
 		if at < 0 {
-			errs = append(errs, fmt.Errorf("%w: %s of role %s is not in %s", images.ErrNotFound, r.Image.ID, r.Role, p.Build))
+			errs = append(errs, fmt.Errorf("%w: %s of role %s is not in %s", images.ErrNotFound, r.Image.ID, r.Role, p.opts.Build))
 			continue
 		}
-		r.Image = w.own[p.Build][at]
+		r.Image = w.own[p.opts.Build][at]
 		if r.Image.State != available {
 			errs = append(errs, fmt.Errorf("image %s of role %s is %s, not available %s", r.Image.ID, r.Role, r.Image.State, r.Image.StateReason))
 		}
-		errs = append(errs, r.refuse(r.Image), p.backwards(ctx, *r, w.promoted(*r, p, places[i])))
+		errs = append(errs, r.refuse(r.Image)...)
+		errs = append(errs, r.unverified(r.Image), p.backwards(ctx, *r, w.promoted(*r, p, places[i])))
 	}
 	return errors.Join(errs...)
 }

@@ -110,7 +110,7 @@ func (a *applier) look(ctx context.Context) {
 		for s, w := range a.waitAt(ctx, loc, steps) {
 			switch {
 			case errors.Is(w.Err, images.ErrNotFound):
-				a.end(s, fmt.Errorf("%w, though it is shared: do the account's Allowed AMIs settings leave the build account %s out?", w.Err, a.Build.Account))
+				a.end(s, fmt.Errorf("%w, though it is shared: do the account's Allowed AMIs settings leave the build account %s out?", w.Err, a.opts.Build.Account))
 			case w.Err != nil || s.Action == ActionLook:
 				a.end(s, w.Err)
 			default:
@@ -128,7 +128,7 @@ func (a *applier) pass(s *Step) {
 
 // point moves the pointer, after look.
 func (a *applier) point(ctx context.Context, s *Step) error {
-	pointers, err := images.OpenPointers(ctx, a.clients, s.Location, a.Fleet)
+	pointers, err := images.OpenPointers(ctx, a.clients, s.Location, a.opts.Fleet)
 	if err != nil {
 		return err
 	}
@@ -142,9 +142,9 @@ func (a *applier) point(ctx context.Context, s *Step) error {
 // describe is the description of the pointer, which SSM keeps with each version of it.
 func (a *applier) describe(s *Step) string {
 	r := a.roles[s.Role]
-	text := fmt.Sprintf("imgops: default image of role %s in fleet %s, digest %s, main commit %s", s.Role, a.Fleet, r.Digest, r.Commit)
-	if a.Run != "" {
-		text += ", run " + a.Run
+	text := fmt.Sprintf("imgops: default image of role %s in fleet %s, digest %s, main commit %s", s.Role, a.opts.Fleet, r.Digest, r.Commit)
+	if a.opts.Run != "" {
+		text += ", run " + a.opts.Run
 	}
 	return text
 }
@@ -152,7 +152,7 @@ func (a *applier) describe(s *Step) string {
 // mark tags the new default; its time is that of the tag, right after the pointers.
 func (a *applier) mark(ctx context.Context, s *Step) error {
 	s.Tags = maps.Clone(s.Tags)
-	s.Tags[images.TagPromoted] = images.Promoted{Commit: s.Tags[images.TagPromoted], At: a.Clock()}.String()
+	s.Tags[images.TagPromoted] = images.Promoted{Commit: s.Tags[images.TagPromoted], At: a.opts.Clock()}.String()
 	return a.tag(ctx, s)
 }
 
@@ -163,7 +163,7 @@ func (a *applier) unmark(ctx context.Context, s *Step) error {
 
 // settle tries again while EC2 does not know yet what it has just made (EC2 API, eventual consistency).
 func (a *applier) settle(ctx context.Context, do func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, min(a.Patience, time.Minute))
+	ctx, cancel := context.WithTimeout(ctx, min(a.opts.Patience, time.Minute))
 	defer cancel()
 	var last error
 	err := images.Poll(ctx, func(ctx context.Context) (bool, error) {

@@ -12,6 +12,7 @@ type parseCache struct {
 	mu          sync.Mutex
 	definitions map[definitionKey]*definition
 	scanned     map[factsKey]*ansibleFacts
+	quiet       *quietRoles
 }
 
 type definitionKey struct {
@@ -26,8 +27,8 @@ type factsKey struct {
 	tops string
 }
 
-func newParseCache() *parseCache {
-	return &parseCache{definitions: map[definitionKey]*definition{}, scanned: map[factsKey]*ansibleFacts{}}
+func newParseCache(gitDir string) *parseCache {
+	return &parseCache{definitions: map[definitionKey]*definition{}, scanned: map[factsKey]*ansibleFacts{}, quiet: newQuietRoles(gitDir)}
 }
 
 func (c *parseCache) definition(k definitionKey) *definition {

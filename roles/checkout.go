@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"os"
 	"path"
 	"path/filepath"
 	"runtime"
 	"slices"
+	"sort"
 	"strings"
 	"sync"
 
@@ -73,6 +73,10 @@ func (p *pending) add(e entry, below *pending) {
 	p.entries, p.below = append(p.entries, e), append(p.below, below)
 }
 
+func (p *pending) grow(n int) {
+	p.entries, p.below = make([]entry, 0, n), make([]*pending, 0, n)
+}
+
 // finish computes the ids bottom up and leaves out empty directories, which Git does not have.
 func (p *pending) finish() *tree {
 	kept := p.entries[:0]
@@ -93,49 +97,51 @@ func (p *pending) finish() *tree {
 }
 
 // dir reads one directory: what is tracked below it, in the index's order, and what else is there.
-func (c *checkout) dir(ctx context.Context, into *pending, rel string, tracked []indexEntry) error {
+func (c *checkout) dir(ctx context.Context, into *pending, rel string, tracked []indexEntry) (err error) {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	listing, err := os.ReadDir(filepath.Join(c.repo.root, filepath.FromSlash(rel)))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	disk, err := readDir(filepath.Join(c.repo.root, filepath.FromSlash(rel)))
+	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, disk.close()) }()
 	skip := 0
 	if rel != "" {
 		skip = len(rel) + 1
 	}
-	known := make(map[string]bool, len(listing))
-	types := make(map[string]fs.FileMode, len(listing))
-	for _, d := range listing {
-		types[d.Name()] = d.Type()
-	}
+	known := make([]bool, len(disk.files))
+	into.grow(len(disk.files))
 	for i := 0; i < len(tracked); {
 		name, _, deeper := strings.Cut(tracked[i].path[skip:], "/")
-		known[name] = true
 		end := i + 1
 		if deeper {
 			prefix := tracked[i].path[:skip+len(name)+1]
-			for end < len(tracked) && strings.HasPrefix(tracked[end].path, prefix) {
-				end++
-			}
+			end += sort.Search(len(tracked)-end, func(j int) bool { return !strings.HasPrefix(tracked[end+j].path, prefix) })
 		}
-		kind, there := types[name]
-		switch {
-		case deeper && there && kind.IsDir():
-			err = c.descend(ctx, into, join(rel, name), tracked[i:end])
-		case deeper:
-			err = c.sparse(into, rel, name, tracked[i:end])
-			known[name] = false // a file or symlink may stand in the directory's place
-		default:
-			known[name], err = c.tracked(into, name, tracked[i], there, kind)
-		}
+		at, there := slices.BinarySearchFunc(disk.files, name, func(f diskFile, name string) int { return strings.Compare(f.name, name) })
+		done, err := c.name(ctx, into, rel, name, tracked[i:end], deeper, disk, at, there)
 		if err != nil {
 			return err
 		}
+		if there {
+			known[at] = done
+		}
 		i = end
 	}
-	return c.untracked(ctx, into, rel, listing, known)
+	return c.untracked(ctx, into, rel, disk, known)
+}
+
+// name reads one tracked name of a directory. It says whether the name is done with: what stands in place of
+// something else is read as untracked.
+func (c *checkout) name(ctx context.Context, into *pending, rel, name string, tracked []indexEntry, deeper bool, disk *openDir, at int, there bool) (bool, error) {
+	if !deeper {
+		return c.tracked(into, name, &tracked[0], disk, at, there)
+	}
+	if there && disk.files[at].kind.IsDir() {
+		return true, c.descend(ctx, into, join(rel, name), tracked)
+	}
+	return false, c.sparse(into, rel, name, tracked)
 }
 
 // descend reads a subdirectory, in another goroutine if one is free.
@@ -166,6 +172,7 @@ func (c *checkout) sparse(into *pending, rel, name string, tracked []indexEntry)
 	return err
 }
 
+// frozen is a directory that needs no reading.
 func frozen(t *tree) *pending {
 	p := &pending{}
 	for _, e := range t.entries {
@@ -178,49 +185,49 @@ func frozen(t *tree) *pending {
 	return p
 }
 
-// tracked adds a file of the index as it is on disk. It says whether the name is done with: a directory in a file's
-// place is read as untracked.
-func (c *checkout) tracked(into *pending, name string, e indexEntry, there bool, kind fs.FileMode) (bool, error) {
-	if !there {
-		if e.skipWorktree {
-			into.add(entry{name: name, mode: e.mode, id: e.id}, nil)
-		}
+// tracked adds a file of the index as it is on disk.
+func (c *checkout) tracked(into *pending, name string, e *indexEntry, disk *openDir, at int, there bool) (bool, error) {
+	switch {
+	case !there && e.skipWorktree:
+		into.add(entry{name: name, mode: e.mode, id: e.id}, nil)
 		return true, nil
-	}
-	if e.mode == filemode.Submodule {
-		if !kind.IsDir() {
-			return false, nil
-		}
+	case !there:
+		return true, nil
+	case e.mode == filemode.Submodule && disk.files[at].kind.IsDir():
 		id, err := c.submodule(e)
 		into.add(entry{name: name, mode: filemode.Submodule, id: id}, nil)
 		return true, err
-	}
-	if kind.IsDir() {
+	case e.mode == filemode.Submodule || disk.files[at].kind.IsDir():
 		return false, nil
 	}
-	info, err := os.Lstat(filepath.Join(c.repo.root, filepath.FromSlash(e.path)))
-	if errors.Is(err, fs.ErrNotExist) {
-		return true, nil
-	}
+	stat, err := disk.lstat(name)
 	if err != nil {
-		return true, err
+		return true, ignoreMissing(err)
 	}
-	if c.index.unchanged(e, info, c.fileMode) {
+	if c.index.unchanged(e, stat, c.fileMode) {
 		into.add(entry{name: name, mode: e.mode, id: e.id}, nil)
 		return true, nil
 	}
-	return true, c.changed(into, e.path, info, e.mode, e.id)
+	return true, c.changed(into, e.path, stat, e.mode, e.id)
+}
+
+// ignoreMissing takes a file that vanished after its directory was listed as not there.
+func ignoreMissing(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // changed adds a file by what is on disk; known is the id that Git has for it, or zero.
-func (c *checkout) changed(into *pending, rel string, info fs.FileInfo, mode filemode.FileMode, known plumbing.Hash) error {
-	mode, ok := diskMode(info, mode, c.fileMode)
+func (c *checkout) changed(into *pending, rel string, stat diskStat, mode filemode.FileMode, known plumbing.Hash) error {
+	mode, ok := stat.gitMode(mode, c.fileMode)
 	if !ok {
 		return nil // neither file nor symlink: not there, for Git
 	}
-	id, err := hashDisk(filepath.Join(c.repo.root, filepath.FromSlash(rel)), info)
+	id, err := hashDisk(filepath.Join(c.repo.root, filepath.FromSlash(rel)), stat)
 	if err != nil {
-		return err
+		return ignoreMissing(err)
 	}
 	into.add(entry{name: path.Base(rel), mode: mode, id: id}, nil)
 	if id != known {
@@ -233,48 +240,28 @@ func (c *checkout) changed(into *pending, rel string, info fs.FileInfo, mode fil
 	return nil
 }
 
-// diskMode is the mode that Git would give a file.
-func diskMode(info fs.FileInfo, old filemode.FileMode, fileMode bool) (filemode.FileMode, bool) {
-	switch {
-	case info.Mode()&fs.ModeSymlink != 0:
-		return filemode.Symlink, true
-	case !info.Mode().IsRegular():
-		return 0, false
-	case !fileMode && (old == filemode.Executable || old == filemode.Regular):
-		return old, true
-	case fileMode && info.Mode()&0o100 != 0:
-		return filemode.Executable, true
-	}
-	return filemode.Regular, true
-}
-
 // untracked adds what is on disk, not in the index and not ignored.
-func (c *checkout) untracked(ctx context.Context, into *pending, rel string, listing []fs.DirEntry, known map[string]bool) error {
-	for _, d := range listing {
-		name, p := d.Name(), join(rel, d.Name())
-		if known[name] || name == ".git" || !c.relevant(p, d.IsDir()) {
+func (c *checkout) untracked(ctx context.Context, into *pending, rel string, disk *openDir, known []bool) error {
+	for i, f := range disk.files {
+		p, isDir := join(rel, f.name), f.kind.IsDir()
+		if known[i] || f.name == ".git" || !safeName(f.name) || !c.relevant(p, isDir) {
 			continue
 		}
-		if ignored, err := c.ignores.match(p, d.IsDir()); err != nil || ignored {
-			if err != nil {
-				return err
-			}
-			continue
-		}
-		if d.IsDir() {
-			if err := c.descend(ctx, into, p, nil); err != nil {
-				return err
-			}
-			continue
-		}
-		info, err := d.Info()
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
+		ignored, err := c.ignores.match(p, isDir)
+		switch {
+		case err != nil:
 			return err
+		case ignored:
+			continue
+		case isDir:
+			err = c.descend(ctx, into, p, nil)
+		default:
+			var stat diskStat
+			if stat, err = disk.lstat(f.name); err == nil {
+				err = c.changed(into, p, stat, 0, plumbing.ZeroHash)
+			}
 		}
-		if err := c.changed(into, p, info, 0, plumbing.ZeroHash); err != nil {
+		if err := ignoreMissing(err); err != nil {
 			return err
 		}
 	}

@@ -144,12 +144,6 @@ func treeChanges(kind, prefix string, a, b *tree, via []string) []Change {
 	return out
 }
 
-// recipeTree is the role's parts as one tree rooted at the fleet's root: what Materialize writes.
-func (r *Role) recipeTree() (*tree, error) {
-	r.recipeOnce.Do(func() { r.recipe, r.recipeErr = assemble(r.parts) })
-	return r.recipe, r.recipeErr
-}
-
 // assemble makes a tree of parts at their paths.
 func assemble(parts []part) (*tree, error) {
 	if len(parts) == 1 && parts[0].path == "." {

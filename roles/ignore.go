@@ -86,7 +86,7 @@ func (g *ignores) global() ([]gitignore.Pattern, error) {
 	if err != nil {
 		return nil, err
 	}
-	exclude, err := readPatterns(filepath.Join(g.repo.gitDir, "info", "exclude"), nil)
+	exclude, err := readPatterns(filepath.Join(commonDir(g.repo.gitDir), "info", "exclude"), nil)
 	return append(patterns, exclude...), err
 }
 

@@ -65,10 +65,15 @@ func (p *imageParser) base(n *yaml.Node) {
 				p.refer("base.role", v, at(n))
 			}
 		},
-		"owner":        func(n *yaml.Node) { b.Owner = p.owner(n) },
-		"name":         func(n *yaml.Node) { b.Name, _ = p.text(n, "base.name") },
-		"image":        func(n *yaml.Node) { b.Image, _ = p.form(n, "base.image", imageForm, "an image id", "write an id such as ami-0123456789abcdef0") },
-		"architecture": func(n *yaml.Node) { b.Architecture, _ = p.word(n, "architecture", "x86_64", "arm64"); p.def.arch = at(n) },
+		"owner": func(n *yaml.Node) { b.Owner = p.owner(n) },
+		"name":  func(n *yaml.Node) { b.Name, _ = p.text(n, "base.name") },
+		"image": func(n *yaml.Node) {
+			b.Image, _ = p.form(n, "base.image", imageForm, "an image id", "write an id such as ami-0123456789abcdef0")
+		},
+		"architecture": func(n *yaml.Node) {
+			b.Architecture, _ = p.word(n, "architecture", "x86_64", "arm64")
+			p.def.arch = at(n)
+		},
 	})
 	if resolved := resolveAlias(n); resolved.Kind == yaml.MappingNode {
 		p.baseForm(at(n), keys(resolved))

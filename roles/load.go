@@ -70,10 +70,7 @@ type loading struct {
 // load reads a fleet from its root tree: definitions, then what they refer to, then the files that count.
 func (r *Repo) load(ctx context.Context, root *tree, content *files) (*Fleet, error) {
 	l := &loading{repo: r, fleet: &Fleet{byName: map[string]*Role{}}}
-	l.fleet.view = &view{
-		root: root, files: content, cache: r.cache, drops: map[string][]string{},
-		roles: map[string]*entry{}, links: map[plumbing.Hash][]symlink{},
-	}
+	l.fleet.view = newView(root, content, r.cache)
 	if !r.bare {
 		l.fleet.checkout = r.root
 	}
@@ -82,7 +79,11 @@ func (r *Repo) load(ctx context.Context, root *tree, content *files) (*Fleet, er
 			return nil, err
 		}
 	}
-	return l.fleet, problemsError(l.problems)
+	if err := problemsError(l.problems); err != nil {
+		return nil, err
+	}
+	r.cache.quiet.save()
+	return l.fleet, nil
 }
 
 func (l *loading) content(name string) (data []byte, ok bool, err error) {
@@ -193,6 +194,7 @@ func (l *loading) reach(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("reading the files of role %s: %w", r.Name, err)
 		}
+		r.recipeTree = sync.OnceValues(func() (*tree, error) { return assemble(r.parts) })
 		return nil
 	})
 }

@@ -3,6 +3,7 @@ package roles
 import (
 	"bytes"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -108,6 +109,9 @@ func (v *view) tops() [][]byte {
 	return v.topNames
 }
 
+// noDependencies is what `ansible-galaxy init` writes.
+var noDependencies = regexp.MustCompile(`(?m)^dependencies: *\[ *\] *\r?$`)
+
 // roleFacts scans the task files of an Ansible role. Its files/ and templates/ are copied, not read; tests are not applied.
 func (v *view) roleFacts(dir string, t *tree) (*ansibleFacts, error) {
 	key := factsKey{dir: dir, id: t.id, tops: string(bytes.Join(v.tops(), nil))}
@@ -115,6 +119,9 @@ func (v *view) roleFacts(dir string, t *tree) (*ansibleFacts, error) {
 		return facts, nil
 	}
 	facts := &ansibleFacts{}
+	if v.cache.quiet.has(key) {
+		return facts, nil
+	}
 	err := t.walk(dir, func(p string, e entry) error {
 		rel := strings.TrimPrefix(p, dir+"/")
 		if e.isDir() {
@@ -132,6 +139,9 @@ func (v *view) roleFacts(dir string, t *tree) (*ansibleFacts, error) {
 			return err
 		}
 		s := &scanner{facts: facts, from: path.Dir(p), role: dir, meta: rel == "meta/main.yml" || rel == "meta/main.yaml"}
+		if s.meta && (!bytes.Contains(data, []byte("dependencies")) || noDependencies.Match(data)) {
+			return nil
+		}
 		if s.meta || mayRefer(data, v.tops()) {
 			s.file(data)
 		}
@@ -141,6 +151,9 @@ func (v *view) roleFacts(dir string, t *tree) (*ansibleFacts, error) {
 		return nil, err
 	}
 	facts.paths = slices.DeleteFunc(facts.paths, func(m mention) bool { return !v.leaves(m) })
+	if !facts.dynamic && len(facts.roles)+len(facts.books)+len(facts.paths) == 0 {
+		v.cache.quiet.add(key)
+	}
 	v.cache.setFacts(key, facts)
 	return facts, nil
 }

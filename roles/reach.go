@@ -40,9 +40,13 @@ type reacher struct {
 	err     error
 }
 
+func newReacher(v *view) *reacher {
+	return &reacher{v: v, asked: make(map[string]bool, 64), found: map[string]entry{}, visited: map[string]bool{}}
+}
+
 // reach finds what decides a role's content among the files of the fleet.
 func (v *view) reach(r *Role) (parts []part, watched []string, err error) {
-	c := &reacher{v: v, asked: map[string]bool{}, found: map[string]entry{}, visited: map[string]bool{}}
+	c := newReacher(v)
 	own := "roles/" + r.Name
 	c.count(own)
 	for _, step := range r.Provision {
@@ -138,8 +142,30 @@ func (c *reacher) viaLink(p string) bool {
 	return false
 }
 
-// ansible takes in what Ansible always looks up for a playbook in dir.
+// ansible takes in what Ansible always looks up for a playbook in dir. It is the same for every role, so it is looked
+// up once.
 func (c *reacher) ansible(dir string) {
+	common, err := c.v.beside(dir)
+	if err != nil {
+		c.err = err
+		return
+	}
+	c.all = c.all || common.all
+	for p := range common.asked {
+		c.asked[p] = true
+	}
+	for p, e := range common.found {
+		c.found[p] = e
+	}
+}
+
+func (v *view) beside(dir string) (*reacher, error) {
+	v.besideMu.Lock()
+	defer v.besideMu.Unlock()
+	if c, ok := v.besides[dir]; ok {
+		return c, nil
+	}
+	c := newReacher(v)
 	for _, name := range atRoot {
 		c.count(name)
 	}
@@ -147,9 +173,10 @@ func (c *reacher) ansible(dir string) {
 		c.count(name)
 		c.count(path.Join(dir, name))
 	}
-	for _, d := range []string{".", dir} {
-		c.config(path.Join(d, "ansible.cfg"))
-	}
+	c.config("ansible.cfg")
+	c.config(path.Join(dir, "ansible.cfg"))
+	v.besides[dir] = c
+	return c, c.err
 }
 
 // config looks into ansible.cfg: settings that move the search paths make what is reached unknown.

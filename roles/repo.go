@@ -28,7 +28,7 @@ type Repo struct {
 	top    string // the working tree, or the bare repository
 	root   string // the fleet's root
 	prefix string // root relative to top, slash separated, "" when they are the same
-	gitDir string // where objects and info/exclude are: the common directory of linked working trees
+	gitDir string // the repository's directory: of a linked working tree, its own one under .git/worktrees
 	bare   bool
 	mu     sync.Mutex // guards git: go-git's repository may not be shared
 	git    *git.Repository
@@ -90,8 +90,9 @@ func open(dir string) (*Repo, error) {
 	}
 	// The same repository with the pack files kept open: each object would open its pack again otherwise.
 	kept := filesystem.NewStorageWithOptions(disk.Filesystem(), cache.NewObjectLRUDefault(), filesystem.Options{KeepDescriptors: true})
-	r := &Repo{git: opened, store: newStore(kept), cache: newParseCache(), gitDir: commonDir(disk.Filesystem().Root())}
-	return r, r.place(dir, disk.Filesystem().Root())
+	gitDir := disk.Filesystem().Root()
+	r := &Repo{git: opened, store: newStore(kept), cache: newParseCache(commonDir(gitDir)), gitDir: gitDir}
+	return r, r.place(dir, gitDir)
 }
 
 // commonDir is the repository's own directory for that of a linked working tree.

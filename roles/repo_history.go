@@ -56,6 +56,9 @@ func (r *Repo) resolve(rev string) (id plumbing.Hash, err error) {
 			err = fmt.Errorf("%w %q: %v", ErrUnknownRevision, rev, p)
 		}
 	}()
+	if strings.Contains(rev, ":") { // go-git takes "main:file" for main
+		return plumbing.ZeroHash, fmt.Errorf("%w %q: it names a file, not a commit; leave out the colon and what follows", ErrUnknownRevision, rev)
+	}
 	for _, prefix := range []string{"refs/heads/", "refs/tags/", "refs/remotes/"} {
 		if ref, err := r.git.Reference(plumbing.ReferenceName(prefix+rev), true); err == nil {
 			return r.peel(ref.Hash())

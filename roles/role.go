@@ -1,7 +1,5 @@
 package roles
 
-import "sync"
-
 // Role is one image role of a fleet: what its image is made of, how it is tested and where it goes.
 type Role struct {
 	// Name is the directory name under roles/.
@@ -33,14 +31,13 @@ type Role struct {
 	// Dirty says that an input of the role, of its tests or of an ancestor differs from the commit.
 	Dirty bool
 
-	fleet      *Fleet
-	def        *definition
-	parts      []part   // the files that count, as whole directories where all of one counts
-	watched    []string // every path whose appearance or change would change parts
-	tests      *tree    // roles/<role>/tests; nil when there is none
-	recipeOnce sync.Once
-	recipe     *tree // the parts as one tree, made on first use
-	recipeErr  error
+	fleet   *Fleet
+	def     *definition
+	parts   []part   // the files that count, as whole directories where all of one counts
+	watched []string // every path whose appearance or change would change parts
+	tests   *tree    // roles/<role>/tests; nil when there is none
+	// recipeTree is the parts as one tree rooted at the fleet's root, made on first use: what Materialize writes.
+	recipeTree func() (*tree, error)
 }
 
 // Base is where a role's image starts: a parent role, a pinned external image, or one image id. Exactly one form is set.

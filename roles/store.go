@@ -1,11 +1,11 @@
 package roles
 
 import (
+	"bytes"
 	"crypto/sha1" //nolint:gosec // Git names blobs by SHA-1; this computes Git's names
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strconv"
 	"sync"
@@ -112,7 +112,7 @@ type files struct {
 func (f *files) read(hint string, id plumbing.Hash) ([]byte, error) {
 	if f.root != "" {
 		if p, ok := f.disk[id]; ok {
-			data, err := readDisk(filepath.Join(f.root, filepath.FromSlash(p)))
+			data, err := readDisk(f.onDisk(p))
 			if err != nil {
 				return nil, err
 			}
@@ -121,25 +121,26 @@ func (f *files) read(hint string, id plumbing.Hash) ([]byte, error) {
 			}
 			return data, nil
 		}
-		if data, err := readDisk(filepath.Join(f.root, filepath.FromSlash(hint))); err == nil && blobID(data) == id {
+		if data, ok := f.clean(f.onDisk(hint), id); ok {
 			return data, nil
 		}
 	}
 	return f.store.readBlob(id)
 }
 
-// readDisk gives what Git would store for a path: a file's content or a symlink's target.
-func readDisk(name string) ([]byte, error) {
-	info, err := os.Lstat(name)
-	if err != nil {
-		return nil, err
+// quickBuffers are for reading small files; what is kept of one is copied.
+var quickBuffers = sync.Pool{New: func() any { b := make([]byte, 64<<10); return &b }}
+
+// clean reads a file from disk if its content has the wanted id.
+func (f *files) clean(name string, id plumbing.Hash) ([]byte, bool) {
+	buffer := quickBuffers.Get().(*[]byte) //nolint:forcetypeassert // the pool holds nothing else
+	defer quickBuffers.Put(buffer)
+	if data, ok := readQuick(name, *buffer); ok {
+		return bytes.Clone(data), blobID(data) == id
 	}
-	switch {
-	case info.Mode()&os.ModeSymlink != 0:
-		target, err := os.Readlink(name)
-		return []byte(filepath.ToSlash(target)), err
-	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("reading %s: neither a file nor a symlink", name)
-	}
-	return os.ReadFile(name)
+	data, err := readDisk(name)
+	return data, err == nil && blobID(data) == id
 }
+
+// onDisk is the path of a file of the fleet.
+func (f *files) onDisk(p string) string { return filepath.Join(f.root, filepath.FromSlash(p)) }

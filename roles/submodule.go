@@ -13,7 +13,7 @@ import (
 
 // submodule gives the id that stands for a checked-out submodule: the commit that it is at, or, where its files differ
 // from that, the id of their tree, which is no commit anywhere and so marks it dirty.
-func (c *checkout) submodule(e indexEntry) (plumbing.Hash, error) {
+func (c *checkout) submodule(e *indexEntry) (plumbing.Hash, error) {
 	sub, err := openSubmodule(filepath.Join(c.repo.root, filepath.FromSlash(e.path)))
 	if sub == nil || err != nil {
 		return e.id, err

@@ -44,7 +44,7 @@ func distance(a, b string) int {
 
 // quoteList writes `"a", "b"`, sorted.
 func quoteList(words []string) string {
-	sorted := slices.Sorted(slices.Values(words))
+	sorted := slices.Compact(slices.Sorted(slices.Values(words)))
 	for i, w := range sorted {
 		sorted[i] = `"` + w + `"`
 	}

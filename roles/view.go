@@ -24,6 +24,16 @@ type view struct {
 
 	topsOnce sync.Once
 	topNames [][]byte
+
+	besideMu sync.Mutex
+	besides  map[string]*reacher // by directory of a playbook
+}
+
+func newView(root *tree, content *files, cache *parseCache) *view {
+	return &view{
+		root: root, files: content, cache: cache, drops: map[string][]string{}, roles: map[string]*entry{},
+		links: map[plumbing.Hash][]symlink{}, besides: map[string]*reacher{},
+	}
 }
 
 // symlink is a link in a tree and where it points, as written.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -98,6 +97,3 @@ func ignoredPath(patterns []string, p string) bool {
 	}
 	return false
 }
-
-// onDisk is the path of a file of the fleet.
-func (f *files) onDisk(p string) string { return filepath.Join(f.root, filepath.FromSlash(p)) }

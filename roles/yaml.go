@@ -150,8 +150,8 @@ func (s *source) list(n *yaml.Node, what string, read func(*yaml.Node)) {
 	n = resolveAlias(n)
 	if n.Kind != yaml.SequenceNode {
 		fix := "write it as [...] or as `- ` lines"
-		if n.Kind == yaml.ScalarNode && n.Value != "" {
-			fix = fmt.Sprintf("write [%s]", n.Value)
+		if n.Kind == yaml.ScalarNode && n.Value != "" && what != "verify" && what != "provision" { // those hold mappings
+			fix = fmt.Sprintf("write [%q]", n.Value)
 		}
 		s.add(where, what+" must be a list, not "+kind(n), fix)
 		return

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -89,14 +90,37 @@ func (a *agents) pack(path string) (packed []byte, size int64, err error) {
 	return buf.Bytes(), info.Size(), nil
 }
 
+// prepack compresses the running imgops while the machines boot, when a suite will need it. It returns what waits for
+// its end.
+func (v *Verifier) prepack(plans []plan) (wait func()) {
+	var group sync.WaitGroup
+	if slices.ContainsFunc(plans, func(p plan) bool { return p.has("goss") }) {
+		group.Go(func() {
+			if self, err := v.opts.self(); err == nil {
+				_, _, _ = v.agents.pack(self) // an error comes again when the suite uploads it
+			}
+		})
+	}
+	return group.Wait
+}
+
+// self is the imgops for machines of this kind.
+func (o Options) self() (string, error) {
+	if o.Executable != "" {
+		return o.Executable, nil
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return "", fmt.Errorf("finding the running imgops: %w", err)
+	}
+	return self, nil
+}
+
 // agentFor finds the imgops executable for a machine, by what its uname says.
 func (o Options) agentFor(system, arch string) (string, error) {
-	self := o.Executable
-	if self == "" {
-		var err error
-		if self, err = os.Executable(); err != nil {
-			return "", fmt.Errorf("finding the running imgops: %w", err)
-		}
+	self, err := o.self()
+	if err != nil {
+		return "", err
 	}
 	goos, goarch := goNames(system, arch)
 	if goos == runtime.GOOS && goarch == runtime.GOARCH {

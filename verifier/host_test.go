@@ -24,7 +24,7 @@ import (
 // The test binary is the imgops that is copied to the machine.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == gossagent.Command {
-		os.Exit(gossagent.Run(os.Args[2:], os.Stdin, os.Stdout, os.Stderr))
+		os.Exit(gossagent.RunAgent(os.Args[2:], os.Stdin, os.Stdout, os.Stderr))
 	}
 	os.Exit(m.Run())
 }
@@ -39,13 +39,13 @@ type localConn struct {
 	closed atomic.Int32
 }
 
-// newLocal makes a machine with a sudo that works for root and for nobody else: commands keep the tester's identity.
+// newLocal makes a machine whose sudo changes nothing: commands keep the tester's identity.
 func newLocal(t *testing.T) *localConn {
 	t.Helper()
 	home := t.TempDir()
 	bin := filepath.Join(home, "bin")
 	require.NoError(t, os.Mkdir(bin, 0o755))
-	sudo := "#!/bin/sh\n[ \"$1\" = -n ] && shift\nwhile case $1 in -*) ;; *) false ;; esac; do shift; done\nexec \"$@\"\n"
+	sudo := "#!/bin/sh\nwhile :; do case $1 in -p) shift 2 ;; -*) shift ;; *) exec \"$@\" ;; esac; done\n"
 	require.NoError(t, os.WriteFile(filepath.Join(bin, "sudo"), []byte(sudo), 0o755))
 	return &localConn{home: home, path: bin + ":" + os.Getenv("PATH")}
 }
@@ -134,6 +134,9 @@ func (l *launcher) launch(_ context.Context, spec machine.Spec, _ images.Progres
 	conn, ok := l.conns[spec.Suffix]
 	if !ok {
 		return nil, errors.New("no machine for suite " + spec.Suffix)
+	}
+	if err := os.MkdirAll(spec.WorkDir, 0o700); err != nil { // as the real one does for its keys
+		return nil, err
 	}
 	return &Host{Conn: conn, ID: "i-" + spec.Suffix, User: "admin", SSHConfig: filepath.Join(conn.home, "ssh_config")}, nil
 }

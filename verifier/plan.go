@@ -105,6 +105,10 @@ func planSuite(tests string, s roles.Suite) (plan, error) {
 	return p, nil
 }
 
+func (p plan) has(kind string) bool {
+	return slices.ContainsFunc(p.jobs, func(j job) bool { return j.name == kind })
+}
+
 // onMachine says that something of the suite runs there.
 func (p plan) onMachine() bool {
 	return slices.ContainsFunc(p.jobs, func(j job) bool { return j.onMachine })

@@ -25,8 +25,9 @@ func runScripts(ctx context.Context, s *suite, files []string) error {
 		}
 		s.say("running "+file, "the script on "+s.host.ID)
 		var out capture
+		both := io.MultiWriter(&out, s.log)
 		start := time.Now()
-		err = s.sudo(ctx, io.MultiWriter(&out, s.log), io.MultiWriter(&out, s.log), argv...)
+		err = s.sudo(ctx, both, both, argv...)
 		status, ok := exited(err)
 		if !ok {
 			return errors.Join(append(errs, fmt.Errorf("running %s: %w", file, withOutput(err, out.String())))...)
@@ -45,7 +46,8 @@ func runScripts(ctx context.Context, s *suite, files []string) error {
 	return errors.Join(errs...)
 }
 
-// scriptCommand honours a script's #! line, whether or not Git has it as executable.
+// scriptCommand honours a script's #! line, whether or not Git has it as executable. The outputs become one on the
+// machine: over SSH they are two streams, whose order is lost.
 func scriptCommand(local, name string) ([]string, error) {
 	f, err := os.Open(local)
 	if err != nil {
@@ -58,7 +60,7 @@ func scriptCommand(local, name string) ([]string, error) {
 		return nil, fmt.Errorf("script %s is empty: it tests nothing", name)
 	}
 	if bytes.Equal(start, []byte("#!")) {
-		return []string{"sh", "-c", `chmod +x "$1" && exec "$1"`, "sh", "./" + name}, nil
+		return []string{"sh", "-c", `chmod +x "$1" && exec "$1" 2>&1`, "sh", "./" + name}, nil
 	}
-	return []string{"sh", "./" + name}, nil
+	return []string{"sh", "-c", `exec sh "$1" 2>&1`, "sh", "./" + name}, nil
 }

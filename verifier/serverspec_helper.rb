@@ -3,8 +3,9 @@ require 'serverspec'
 require 'net/ssh'
 
 config = ENV.fetch('TARGET_SSH_CONFIG')
-options = Net::SSH::Config.for('machine', [config])
-options[:config] = [config]
+# Net::SSH translates options of ssh_config that its own start then refuses, such as IdentityAgent.
+options = Net::SSH::Config.for('machine', [config]).slice(*Net::SSH::VALID_OPTIONS)
+options.update(config: false, verify_host_key: :always, non_interactive: true, use_agent: false)
 
 set :backend, :ssh
 set :host, ENV.fetch('TARGET_HOST')

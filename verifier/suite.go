@@ -134,7 +134,7 @@ func (s *suite) doubt(ctx context.Context) error {
 // end closes the machine, or says how to reach it when it is kept.
 func (s *suite) end(ctx context.Context) error {
 	if s.host == nil {
-		return nil
+		return os.RemoveAll(s.machineDir())
 	}
 	if s.req.Keep {
 		s.report.Login = "ssh -F " + machine.Quote(s.host.SSHConfig) + " machine"
@@ -148,7 +148,7 @@ func (s *suite) end(ctx context.Context) error {
 	if err := s.host.Close(ctx); err != nil {
 		return fmt.Errorf("suite %s: ending machine %s: %w", s.plan.suite.Name, s.host.ID, err)
 	}
-	return nil
+	return os.RemoveAll(s.machineDir())
 }
 
 func (s *suite) spec() machine.Spec {
@@ -163,9 +163,14 @@ func (s *suite) spec() machine.Spec {
 	return machine.Spec{
 		Location: s.req.Location, Image: s.req.Image, Purpose: "verify", Fleet: s.req.Fleet, Role: s.req.Role.Name,
 		Run: s.req.Run, Suffix: s.plan.suite.Name, InstanceTypes: types, SSHUser: s.req.Role.Build.SSHUser,
-		SSHCIDR: s.req.SSHCIDR, SubnetID: s.req.SubnetID, Lifetime: life,
-		WorkDir: s.file("machine"),
+		SSHCIDR: s.req.Build.SSHCIDR, SubnetID: s.req.Build.SubnetID, Lifetime: life,
+		WorkDir: s.machineDir(),
 	}
+}
+
+// machineDir holds what is needed to reach the machine; it is there as long as the machine is.
+func (s *suite) machineDir() string {
+	return filepath.Join(s.req.WorkDir, "machines", s.plan.suite.Name)
 }
 
 // file names a file of this suite in the WorkDir.

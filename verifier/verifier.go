@@ -55,11 +55,11 @@ type Request struct {
 	Location images.Location
 	Fleet    string
 	Run      string // id of this run of imgops
-	// WorkDir gets the report, the log of each suite and, while it lives, what is needed to reach each machine. No two
-	// verifications share one.
-	WorkDir  string
-	SSHCIDR  string // who may reach the machines; empty: the caller's own address
-	SubnetID string // empty: the default VPC
+	// WorkDir gets the report (report.json and junit.xml), the log of each suite (<suite>.log) and, while the machine
+	// lives, what is needed to reach it (machines/<suite>/ssh_config and its keys). No two verifications share one.
+	WorkDir string
+	// Build says who may reach the machines (SSHCIDR) and in which subnet they are.
+	Build roles.BuildLocation
 	// Keep leaves the machines running, until they expire; the report says how to log in.
 	Keep bool
 	// Parallel is how many suites run at the same time; 0: 4.
@@ -91,6 +91,7 @@ func (v *Verifier) Verify(ctx context.Context, req Request) (Report, error) {
 		req.Log = io.Discard
 	}
 	req.Log = &syncWriter{w: req.Log}
+	defer v.prepack(plans)()
 	var errs []error
 	report.Suites, errs = v.runAll(ctx, &req, plans)
 	report.judge()

@@ -50,8 +50,18 @@ func newBench(t *testing.T, files map[string]string) *bench {
 		Image: images.Image{ID: "ami-1"}, Role: role, Tests: tests, WorkDir: filepath.Join(t.TempDir(), "work"),
 		Location: images.Location{Account: "111111111111", Region: "us-east-1"}, Fleet: "acme", Run: "r1", Log: &b.log,
 	}
-	b.v = New(b.launch, Options{})
+	b.v = New(b.launch, Options{Executable: forwarder(t)})
 	return b
+}
+
+// forwarder is a small imgops that runs the large one: packing the test binary takes seconds under the race detector.
+func forwarder(t *testing.T) string {
+	t.Helper()
+	self, err := os.Executable()
+	require.NoError(t, err)
+	path := filepath.Join(t.TempDir(), "imgops")
+	require.NoError(t, os.WriteFile(path, []byte("#!/bin/sh\nexec "+machine.Quote(self)+` "$@"`+"\n"), 0o755))
+	return path
 }
 
 func (b *bench) verify(t *testing.T) (Report, error) {
@@ -88,6 +98,7 @@ func TestVerifyPasses(t *testing.T) {
 		"default/data/x":         "the data\n",
 		"second/c.sh":            "test -f c.sh\n",
 	})
+	b.v = New(b.launch, Options{}) // copies the test binary itself, as imgops does
 	report, err := b.verify(t)
 	require.NoError(t, err, b.log.String())
 	require.True(t, report.Passed)
@@ -98,6 +109,7 @@ func TestVerifyPasses(t *testing.T) {
 	}, outcomes(report))
 	for name, conn := range b.conns {
 		require.EqualValues(t, 1, conn.closed.Load(), "suite %s", name)
+		require.NoDirExists(t, filepath.Join(b.req.WorkDir, "machines", name), "keys of a machine that is gone")
 	}
 	require.Contains(t, b.log.String(), "web/default | the data")
 	for _, s := range report.Suites {
@@ -324,19 +336,21 @@ func TestVerifyKeepsMachines(t *testing.T) {
 	report, err := b.verify(t)
 	require.Error(t, err)
 	require.Zero(t, b.conns["s"].closed.Load())
+	spec := <-b.specs
+	require.DirExists(t, spec.WorkDir)
 	require.Contains(t, strings.Join(report.Summary(), "\n"), "machine i-s was kept: ssh -F '"+b.conns["s"].home+"/ssh_config' machine")
-	require.Greater(t, (<-b.specs).Lifetime, 10*time.Hour)
+	require.Greater(t, spec.Lifetime, 10*time.Hour)
 }
 
 func TestVerifyAsksForTheRightMachine(t *testing.T) {
 	b := newBench(t, map[string]string{"s/a.sh": "true\n"})
-	b.req.SSHCIDR, b.req.SubnetID = "10.0.0.0/8", "subnet-1"
+	b.req.Build = roles.BuildLocation{SSHCIDR: "10.0.0.0/8", SubnetID: "subnet-1"}
 	_, err := b.verify(t)
 	require.NoError(t, err)
 	want := machine.Spec{
 		Location: b.req.Location, Image: b.req.Image, Purpose: "verify", Fleet: "acme", Role: "web", Run: "r1", Suffix: "s",
 		InstanceTypes: []string{"t3.small", "t3a.small"}, SSHUser: "admin", SSHCIDR: "10.0.0.0/8", SubnetID: "subnet-1",
-		Lifetime: 31 * time.Minute, WorkDir: filepath.Join(b.req.WorkDir, "s-machine"),
+		Lifetime: 31 * time.Minute, WorkDir: filepath.Join(b.req.WorkDir, "machines", "s"),
 	}
 	require.Equal(t, want, <-b.specs)
 	b.req.Role.Verify[0].InstanceType = "m7i.large"

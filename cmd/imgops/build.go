@@ -122,7 +122,7 @@ func (w *worker) build(ctx context.Context, r *roles.Role, base images.Image) (i
 		commit += images.DirtySuffix
 	}
 	return w.builder.Build(ctx, builder.Request{
-		Fleet: w.fleet, Role: r, Base: base, Location: w.home, Run: w.run(), Commit: commit,
-		Branch: w.fleet.Revision.Branch, WorkDir: dir, Progress: w.log.of(r.Name), Log: out,
+		Fleet: w.fleet, Role: r, Base: base, Location: w.home, Run: w.run(), Commit: commit, Branch: w.fleet.Revision.Branch,
+		WorkDir: dir, Progress: w.log.of(r.Name), Log: out,
 	})
 }

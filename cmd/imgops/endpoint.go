@@ -16,6 +16,7 @@ import (
 	"github.com/google/renameio/v2"
 
 	"github.com/imgops/imgops/images"
+	"github.com/imgops/imgops/images/sandbox"
 	"github.com/imgops/imgops/roles"
 )
 
@@ -64,21 +65,20 @@ func loopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// sandboxStatus is what a sandbox answers at /_imgops/status.
+// sandboxStatus is what a sandbox's server answers at homePath: the cloud's own status, and where its state is.
 type sandboxStatus struct {
-	ID      string `json:"id"`
-	Driver  string `json:"driver"`
-	PID     int    `json:"pid"`
-	Version string `json:"version"`
-	Dir     string `json:"dir"`
-	Counts  any    `json:"counts"`
+	sandbox.Status
+	Dir string `json:"dir"`
 }
+
+// homePath is answered by `imgops sandbox serve` beside the cloud's own paths.
+const homePath = "/_imgops/home"
 
 // askStatus asks an endpoint whether it is a sandbox.
 func askStatus(ctx context.Context, endpoint string) (sandboxStatus, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, endpoint+"/_imgops/status", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, endpoint+homePath, nil)
 	if err != nil {
 		return sandboxStatus{}, fmt.Errorf("asking %s for its status: %w", endpoint, err)
 	}

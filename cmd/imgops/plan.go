@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -80,12 +81,37 @@ func (a *app) printPlan(found survey, list []*roles.Role, base *roles.Fleet, exp
 			old, _ := base.Role(r.Name)
 			p.Changes = roles.Explain(old, r)
 			for _, c := range p.Changes {
-				t.Rows = append(t.Rows, []string{"", "", "", "", "  " + c.String()})
+				t.Rows = append(t.Rows, []string{"", "", "", "", "  " + changeText(c)})
 			}
 		}
 		data = append(data, p)
 	}
 	return a.print(data, t)
+}
+
+// changeText says in a line what changed a digest.
+func changeText(c roles.Change) string {
+	text := c.Component
+	switch {
+	case c.Old == "":
+		text += " is new"
+	case c.New == "":
+		text += " is gone"
+	default:
+		text += " changed: " + shortValue(c.Old) + " -> " + shortValue(c.New)
+	}
+	if len(c.Via) > 0 {
+		text += " (through " + strings.Join(c.Via, ", ") + ")"
+	}
+	return text
+}
+
+// shortValue keeps a line readable: an object id is told by its beginning.
+func shortValue(v string) string {
+	if len(v) > 48 {
+		return v[:47] + "…"
+	}
+	return v
 }
 
 // baseFleet loads the fleet at the merge base of HEAD and a revision, with its digests.

@@ -81,7 +81,7 @@ func (s *session) planPromotion(ctx context.Context, list []candidate) (promoter
 	var reqs []promoter.Request
 	for _, c := range list {
 		req := promoter.Request{
-			Role: c.role.Name, Image: c.image, Digest: c.role.Digest, TestsDigest: c.role.TestsDigest, Commit: commit,
+			Role: c.role.Name, Image: c.image, TestsDigest: c.role.TestsDigest, Commit: commit,
 			OnMain: onMain, Dirty: c.role.Dirty, Main: s.fleet.Config.Main,
 		}
 		for _, t := range targets(s.fleet.Config, c.role.Targets) {
@@ -96,6 +96,20 @@ func planTable(p promoter.Plan) table {
 	t := table{}
 	for _, line := range p.Lines() {
 		t.Rows = append(t.Rows, []string{line})
+	}
+	return t
+}
+
+func resultTable(r promoter.Result) table {
+	t := table{Header: []string{"ROLE", "ACCOUNT", "REGION", "DONE"}}
+	for _, s := range r.Done {
+		t.add(s.Role, s.Location.Account, s.Location.Region, s.String())
+	}
+	for _, l := range r.Left {
+		t.add(l.Role, l.Location.Account, l.Location.Region, "left: "+l.Step.String()+": "+l.Reason)
+	}
+	if len(t.Rows) == 0 {
+		return table{Rows: [][]string{{"nothing to do"}}}
 	}
 	return t
 }

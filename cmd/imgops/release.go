@@ -35,6 +35,7 @@ type outcome struct {
 	Digest   string `json:"digest"`
 	Result   string `json:"result"` // built, verified, unchanged, promoted, failed or skipped
 	Image    string `json:"image,omitempty"`
+	Built    bool   `json:"built"` // by this run
 	Seconds  int    `json:"seconds"`
 	Error    string `json:"error,omitempty"`
 	err      error
@@ -76,6 +77,7 @@ func (p *pipeline) bring(ctx context.Context, r *roles.Role, d images.Decision, 
 			return img, "failed", err
 		}
 		result = "built"
+		done.built(r.Name)
 	}
 	if p.verifier != nil && (d.Action == images.ActionBuild || d.Action == images.ActionVerify) {
 		verified, err := p.verifier.verify(ctx, r, img)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/imgops/imgops/images"
+	"github.com/imgops/imgops/promoter"
 	"github.com/imgops/imgops/roles"
 )
 
@@ -32,6 +33,12 @@ func (r *results) set(role string, img images.Image, result string, took time.Du
 	defer r.mu.Unlock()
 	o := &r.list[r.index[role]]
 	o.image, o.Image, o.Result, o.Seconds = img, img.ID, result, int(took.Seconds())
+}
+
+func (r *results) built(role string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.list[r.index[role]].Built = true
 }
 
 func (r *results) image(role string) images.Image {
@@ -83,7 +90,6 @@ func markPromoted(outcomes []outcome, result promoter.Result) {
 	for i := range outcomes {
 		o := &outcomes[i]
 		if o.err == nil && moved[o.Role] > 0 {
-			o.Built = o.Result == "built" || o.decision.Action == images.ActionBuild
 			o.Result = "promoted"
 		}
 	}

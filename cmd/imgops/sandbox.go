@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"slices"
@@ -161,13 +162,14 @@ func (a *app) sandboxReset(ctx context.Context, h *sandboxHome) error {
 
 func (a *app) sandboxStatus(ctx context.Context, h *sandboxHome) error {
 	type status struct {
-		Name    string `json:"name"`
-		Running bool   `json:"running"`
-		URL     string `json:"url,omitempty"`
-		Driver  string `json:"machines,omitempty"`
-		PID     int    `json:"pid,omitempty"`
-		Dir     string `json:"dir"`
-		Counts  any    `json:"counts,omitempty"`
+		Name    string         `json:"name"`
+		Running bool           `json:"running"`
+		URL     string         `json:"url,omitempty"`
+		Driver  string         `json:"machines,omitempty"`
+		PID     int            `json:"pid,omitempty"`
+		Dir     string         `json:"dir"`
+		Network string         `json:"network,omitempty"`
+		Counts  map[string]int `json:"counts,omitempty"`
 	}
 	s := status{Name: h.name, Dir: h.dir}
 	if r, err := h.running(ctx); err == nil {
@@ -175,7 +177,7 @@ func (a *app) sandboxStatus(ctx context.Context, h *sandboxHome) error {
 		if err != nil {
 			return err
 		}
-		s = status{h.name, true, r.URL, got.Driver, got.PID, h.dir, got.Counts}
+		s = status{h.name, true, r.URL, got.Machines, got.PID, h.dir, got.Network, got.Counts}
 	} else if !errors.Is(err, errNotRunning) {
 		return err
 	}
@@ -185,10 +187,8 @@ func (a *app) sandboxStatus(ctx context.Context, h *sandboxHome) error {
 	t.add("url", s.URL)
 	t.add("machines", s.Driver)
 	t.add("state", s.Dir)
-	if m, ok := s.Counts.(map[string]any); ok {
-		for _, k := range slices.Sorted(mapKeys(m)) {
-			t.add(k, fmt.Sprint(m[k]))
-		}
+	for _, k := range slices.Sorted(maps.Keys(s.Counts)) {
+		t.add(k, fmt.Sprint(s.Counts[k]))
 	}
 	return a.print(s, t)
 }

@@ -2,18 +2,16 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"sync/atomic"
 	"time"
-
-	"iter"
 
 	"github.com/imgops/imgops/images/sandbox"
 	"github.com/imgops/imgops/images/sandbox/baseimage"
@@ -80,7 +78,7 @@ func (a *app) sandboxServe(ctx context.Context, h *sandboxHome, o *sandboxOption
 		return err
 	}
 	defer driver.Close()
-	c, err := sandbox.New(ctx, sandbox.Options{Dir: h.path("cloud"), StatusDir: h.dir, Version: version(), Driver: driver, Disks: disks, Log: log})
+	c, err := sandbox.New(ctx, sandbox.Options{Dir: h.path("cloud"), Driver: driver, Disks: disks, Log: log})
 	if err != nil {
 		return fmt.Errorf("opening sandbox %s: %w", h.name, err)
 	}
@@ -89,7 +87,13 @@ func (a *app) sandboxServe(ctx context.Context, h *sandboxHome, o *sandboxOption
 	if err := a.registerBase(ctx, c, driverName, o); err != nil {
 		return err
 	}
-	return a.serve(ctx, h, c.Handler(), o.port, driverName)
+	mux := http.NewServeMux()
+	mux.Handle("/", c.Handler())
+	mux.HandleFunc("GET "+homePath, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(sandboxStatus{c.Status(), h.dir}) // a client that has gone needs no answer
+	})
+	return a.serve(ctx, h, mux, o.port, driverName)
 }
 
 func (a *app) serve(ctx context.Context, h *sandboxHome, handler http.Handler, port int, driver string) error {
@@ -121,7 +125,7 @@ func (a *app) serve(ctx context.Context, h *sandboxHome, handler http.Handler, p
 // after the driver, so it comes through a pointer.
 func openMachines(ctx context.Context, h *sandboxHome, name string, log *slog.Logger, cloud *atomic.Pointer[sandbox.Cloud]) (machines.Driver, sandbox.Disks, error) {
 	if name == "none" {
-		return machines.NewNone(), nil, nil
+		return machines.NewNone(netip.Prefix{}), nil, nil
 	}
 	metadata := imds.Handler(func(addr netip.Addr) (imds.Document, bool) {
 		if c := cloud.Load(); c != nil {
@@ -173,12 +177,14 @@ func (a *app) sandboxDown(ctx context.Context, h *sandboxHome) error {
 	defer release()
 	if _, err := os.Stat(h.path("machines")); err == nil {
 		log := slog.New(slog.NewTextHandler(a.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-		if err := machines.DownNspawn(ctx, machines.Options{Dir: h.path("machines"), Name: h.name, Log: log}); err != nil {
+		driver, err := machines.NewNspawn(ctx, machines.Options{Dir: h.path("machines"), Name: h.name, Metadata: http.NotFoundHandler(), Log: log})
+		if err != nil {
+			return fmt.Errorf("finding the machines of sandbox %s: %w", h.name, err)
+		}
+		if err := driver.Down(ctx); err != nil {
 			return fmt.Errorf("stopping the machines of sandbox %s: %w", h.name, err)
 		}
 	}
 	fmt.Fprintf(a.Stdout, "sandbox %s is down\n", h.name)
 	return nil
 }
-
-func mapKeys(m map[string]any) iter.Seq[string] { return maps.Keys(m) }

@@ -103,15 +103,7 @@ func (s *session) newVerifier(ctx context.Context) (*tester, error) {
 	if err != nil {
 		return nil, err
 	}
-	launcher := machine.NewLauncher(api)
-	launch := func(ctx context.Context, spec machine.Spec, p images.Progress) (verifier.Host, error) {
-		m, err := launcher.Launch(ctx, spec, p)
-		if err != nil {
-			return nil, err
-		}
-		return m, nil
-	}
-	return &tester{session: s, verifier: verifier.New(launch, verifier.Options{})}, nil
+	return &tester{session: s, verifier: verifier.New(verifier.On(machine.NewLauncher(api)), verifier.Options{})}, nil
 }
 
 // verify tests a candidate and marks it.
@@ -159,7 +151,7 @@ func reportTable(r verifier.Report) table {
 	t := table{Header: []string{"SUITE", "KIND", "TEST", "STATUS"}}
 	for _, s := range r.Suites {
 		for _, x := range s.Results {
-			t.add(x.Suite, string(x.Kind), x.Name, string(x.Status))
+			t.add(x.Suite, x.Kind, x.Name, string(x.Status))
 		}
 	}
 	return t

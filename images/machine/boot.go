@@ -16,16 +16,13 @@ const (
 	WaitCloudInit = "cloud-init"
 )
 
-// A machine may reboot while it boots for the first time (cloud-init's power_state), so a lost connection is asked
-// again; an answer is final.
+// The questions and, when the answer is bad, those after the reason; all but systemdWait are asked as root.
 const (
-	cloudInitWait = `command -v cloud-init >/dev/null || exit 127; ` + root + `cloud-init status --wait --long 2>&1`
-	cloudInitWhy  = root + `sh -c 'grep -hE "(WARNING|ERROR|CRITICAL)" /var/log/cloud-init.log | tail -n 15; tail -n 15 /var/log/cloud-init-output.log' 2>&1`
+	cloudInitWait = `command -v cloud-init >/dev/null || exit 127; cloud-init status --wait --long 2>&1`
+	cloudInitWhy  = `grep -hE "(WARNING|ERROR|CRITICAL)" /var/log/cloud-init.log 2>&1 | tail -n 15; tail -n 15 /var/log/cloud-init-output.log 2>&1`
 	systemdWait   = `systemctl is-system-running --wait 2>&1`
 	systemdWhy    = `systemctl --failed --no-pager --plain --no-legend 2>&1; ` +
-		`for u in $(systemctl --failed --plain --no-legend | cut -d' ' -f1); do ` + root + `journalctl --no-pager -b -n 10 -o cat -u "$u"; done 2>&1`
-	// root becomes root where the user is not yet: sudo may be missing where root logs in.
-	root = `$(test "$(id -u)" = 0 || echo sudo -n) `
+		`for u in $(systemctl --failed --plain --no-legend | cut -d" " -f1); do journalctl --no-pager -b -n 10 -o cat -u "$u" 2>&1; done`
 )
 
 // WaitBooted waits until the machine has booted, in the sense of wait: WaitSSH is satisfied by the connection;
@@ -50,7 +47,7 @@ func (m *Machine) WaitBooted(ctx context.Context, wait string, progress images.P
 }
 
 func (m *Machine) waitCloudInit(ctx context.Context) error {
-	out, err := m.ask(ctx, cloudInitWait)
+	out, err := m.ask(ctx, m.AsRoot(cloudInitWait))
 	if err == nil {
 		return nil
 	}
@@ -63,7 +60,7 @@ func (m *Machine) waitCloudInit(ctx context.Context) error {
 	case exit.Status == 127:
 		return fmt.Errorf("waiting for cloud-init on %s: the image has no cloud-init; set wait to %s or %s", m, WaitSystemd, WaitSSH)
 	}
-	why, _ := m.ask(ctx, cloudInitWhy)
+	why, _ := m.ask(ctx, m.AsRoot(cloudInitWhy))
 	return fmt.Errorf("the first boot of %s failed, cloud-init says:\n%s", m, joinText(strings.TrimLeft(out, "."), why))
 }
 
@@ -76,11 +73,12 @@ func (m *Machine) waitSystemd(ctx context.Context, strict bool) error {
 	if err == nil || !strict {
 		return nil
 	}
-	why, _ := m.ask(ctx, systemdWhy)
+	why, _ := m.ask(ctx, m.AsRoot(systemdWhy))
 	return fmt.Errorf("systemd on %s is %s, failed units:\n%s", m, out, why)
 }
 
-// ask runs a command until it answers: the connection is allowed to break meanwhile, as long as ctx lasts.
+// ask runs a command until it answers, as long as ctx lasts: a machine may reboot in its first boot (cloud-init's
+// power_state), so a lost connection is made again, while an answer is final.
 func (m *Machine) ask(ctx context.Context, command string) (string, error) {
 	var text string
 	var answer error

@@ -103,7 +103,7 @@ func (m *Machine) privateEndpoint() bool {
 
 // createGroup makes the group, or takes the one that this run made before (see importKey).
 func (m *Machine) createGroup(ctx context.Context) error {
-	ctx, cancel := answered(ctx)
+	ctx, cancel := Answered(ctx)
 	defer cancel()
 	out, err := m.api.CreateSecurityGroup(ctx, &ec2.CreateSecurityGroupInput{
 		GroupName: aws.String(m.name), VpcId: aws.String(m.vpcID), TagSpecifications: m.tagged(types.ResourceTypeSecurityGroup),

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
@@ -81,7 +82,7 @@ func newKey(comment string) (ssh.Signer, []byte, error) {
 // importKey imports the key. The name can be taken by this very call, when an answer was lost and the SDK repeated it,
 // or by an earlier process of the same run, whose private key is gone: both carry our run's tag and are replaced.
 func (m *Machine) importKey(ctx context.Context) error {
-	ctx, cancel := answered(ctx)
+	ctx, cancel := Answered(ctx)
 	defer cancel()
 	in := &ec2.ImportKeyPairInput{
 		KeyName: aws.String(m.name), PublicKeyMaterial: ssh.MarshalAuthorizedKey(m.signer.PublicKey()),
@@ -126,6 +127,11 @@ func (m *Machine) deleteKeyPair(ctx context.Context) error {
 	}
 	m.keyAsked = false
 	return nil
+}
+
+// PublicKey is the user's temporary key as a line of authorized_keys, without a comment. It exists from the KeyPair step on.
+func (m *Machine) PublicKey() string {
+	return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(m.signer.PublicKey())))
 }
 
 // fingerprint is short and stable: it tells names and tokens apart that had to be cut.

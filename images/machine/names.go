@@ -20,9 +20,9 @@ const answerTime = time.Minute
 // (EC2 developer guide, "Eventual consistency").
 const settleTime = 30 * time.Second
 
-// answered makes a context for a call that makes something: it is not cut by the end of ctx, for then nobody would
+// Answered makes a context for a call that makes something: it is not cut by the end of ctx, for then nobody would
 // know whether, and under which id, the thing was made. What it made is undone in order a moment later.
-func answered(ctx context.Context) (context.Context, context.CancelFunc) {
+func Answered(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(context.WithoutCancel(ctx), answerTime, fmt.Errorf("no answer within %s", answerTime))
 }
 

@@ -38,17 +38,26 @@ func (m *Machine) Run(ctx context.Context, command string, stdin io.Reader, stdo
 		return err
 	}
 	defer func() { _ = session.Close() }()
-	session.Stdin, session.Stdout, session.Stderr = stdin, stdout, stderr
+	session.Stdout, session.Stderr = stdout, stderr
+	var source *feed
+	if stdin != nil {
+		if source, err = newFeed(session, stdin); err != nil {
+			return fmt.Errorf("giving input to %s: %w", m, err)
+		}
+	}
 	if err := session.Start(command); err != nil {
 		return fmt.Errorf("starting a command on %s: %w", m, err)
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- session.Wait() }()
+	aborted := source.start()
 	select {
 	case err = <-ended:
+	case err := <-aborted:
+		abort(session, ssh.SIGKILL) // at the end of its input it would go on
+		return fmt.Errorf("reading the input of a command on %s: %w", m, err)
 	case <-ctx.Done():
-		_ = session.Signal(ssh.SIGTERM) // closing the session alone leaves the command running
-		_ = session.Close()
+		abort(session, ssh.SIGTERM)
 		return fmt.Errorf("running a command on %s: %w", m, context.Cause(ctx))
 	}
 	if exit := (*ssh.ExitError)(nil); errors.As(err, &exit) {
@@ -58,6 +67,50 @@ func (m *Machine) Run(ctx context.Context, command string, stdin io.Reader, stdo
 		return fmt.Errorf("running a command on %s: %w", m, err)
 	}
 	return nil
+}
+
+// abort ends a command; closing the session alone would leave it running.
+func abort(session *ssh.Session, signal ssh.Signal) {
+	_ = session.Signal(signal)
+	_ = session.Close()
+}
+
+// feed gives a command its input. Unlike ssh.Session.Stdin it tells an input that could not be read, which must not
+// look like its end, from a command that does not want all of it, which is no error.
+type feed struct {
+	from io.Reader
+	to   io.WriteCloser
+	err  error
+}
+
+func newFeed(session *ssh.Session, from io.Reader) (*feed, error) {
+	to, err := session.StdinPipe()
+	return &feed{from: from, to: to}, err
+}
+
+// Read remembers the error of the source.
+func (f *feed) Read(p []byte) (int, error) {
+	n, err := f.from.Read(p)
+	if err != nil && err != io.EOF {
+		f.err = err
+	}
+	return n, err
+}
+
+// start begins the copying; the channel gives the source's error, if it has one. A nil feed has nothing to copy.
+func (f *feed) start() <-chan error {
+	aborted := make(chan error, 1)
+	if f == nil {
+		return aborted
+	}
+	go func() {
+		if _, _ = io.Copy(f.to, f); f.err != nil {
+			aborted <- f.err
+			return
+		}
+		_ = f.to.Close()
+	}()
+	return aborted
 }
 
 // Output runs a command as Run does and returns the last MiB of its standard output; its standard error becomes part of
@@ -72,8 +125,8 @@ func (m *Machine) Output(ctx context.Context, command string) ([]byte, error) {
 	return out.buf, err
 }
 
-// Upload writes what r gives to a file on the machine, as the SSH user, and gives it the mode. The file appears whole
-// or not at all. A relative path starts at the user's home.
+// Upload writes what r gives to a file on the machine, as the SSH user, and gives it the mode. A file that is
+// there is replaced when the new one is complete. A relative path starts at the user's home.
 func (m *Machine) Upload(ctx context.Context, r io.Reader, remote string, mode fs.FileMode) error {
 	target, part := Quote(remote), Quote(remote+".part")
 	command := fmt.Sprintf("umask 077 && cat > %s && chmod %04o %s && mv -f %s %s", part, mode.Perm(), part, part, target)
@@ -83,6 +136,14 @@ func (m *Machine) Upload(ctx context.Context, r io.Reader, remote string, mode f
 		return fmt.Errorf("uploading %s to %s: %w%s", remote, m, err, errs.note())
 	}
 	return nil
+}
+
+// AsRoot makes a command line of Run one that root runs. The user's sudo must not ask for a password.
+func (m *Machine) AsRoot(command string) string {
+	if m.User == "root" {
+		return command
+	}
+	return "sudo -n sh -c " + Quote(command)
 }
 
 // Quote quotes a word for a POSIX shell.

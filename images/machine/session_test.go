@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -53,6 +54,7 @@ func TestRun(t *testing.T) {
 	err := m.Run(t.Context(), "exit 3", nil, nil, nil)
 	exit := (*ExitError)(nil)
 	require.ErrorAs(t, err, &exit)
+	require.NoError(t, m.Run(t.Context(), "exit 0", strings.NewReader(strings.Repeat("not read\n", 1<<20)), nil, nil))
 	require.Equal(t, ExitError{Command: "exit 3", Status: 3}, *exit)
 
 	_, err = m.Output(t.Context(), "echo why >&2; exit 1")
@@ -91,6 +93,10 @@ func TestUpload(t *testing.T) {
 	info, err := os.Stat(filepath.Join(home, "it's here"))
 	require.NoError(t, err)
 	require.Equal(t, os.FileMode(0o750), info.Mode().Perm())
+
+	err = m.Upload(t.Context(), io.MultiReader(strings.NewReader("half"), iotest.ErrReader(errBoom)), "half", 0o600)
+	require.ErrorIs(t, err, errBoom)
+	require.NoFileExists(t, filepath.Join(home, "half"))
 
 	err = m.Upload(t.Context(), strings.NewReader("x"), "no/such/dir", 0o600)
 	require.ErrorContains(t, err, "uploading no/such/dir")

@@ -75,7 +75,7 @@ func (m *Machine) run(ctx context.Context, in *ec2.RunInstancesInput) error {
 }
 
 func (m *Machine) runOnce(ctx context.Context, in *ec2.RunInstancesInput) error {
-	ctx, cancel := answered(ctx)
+	ctx, cancel := Answered(ctx)
 	defer cancel()
 	m.startAsked = true
 	var out *ec2.RunInstancesOutput

@@ -16,7 +16,7 @@ func newID(prefix string) string {
 
 // hashID is an id that is the same in every run for the same parts: for what exists from the start.
 func hashID(prefix string, parts ...string) string {
-	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
+	sum := sha256.Sum256([]byte(prefix + "\x00" + strings.Join(parts, "\x00")))
 	return prefix + hex.EncodeToString(sum[:])[:17]
 }
 

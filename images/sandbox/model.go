@@ -184,13 +184,9 @@ type instanceRow struct {
 
 type parameterRow struct {
 	place
-	Name, Type, Tier string
-	DataType, KeyID  string
-	Description      string
-	Pattern          string
-	Next             int64 // the version that the next put gets
-	Versions         []parameterVersion
-	Pending          []parameterVersion // aws:ec2:image values whose check has not ended
+	Name     string
+	Versions []parameterVersion // in order; the last one is the current one
+	Pending  []parameterVersion // aws:ec2:image values whose check has not ended
 }
 
 type parameterVersion struct {

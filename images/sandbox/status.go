@@ -32,7 +32,7 @@ func (c *Cloud) Status() Status {
 		for _, l := range c.locations.All(tx) {
 			accounts[l.Account] = true
 		}
-		s.Accounts = slices.Sorted(maps.Keys(accounts))
+		s.Accounts = append([]string{}, slices.Sorted(maps.Keys(accounts))...)
 		s.Counts = map[string]int{"images": 0, "snapshots": c.snapshots.Len(tx), "volumes": c.volumes.Len(tx),
 			"key_pairs": c.keys.Len(tx), "parameters": c.parameters.Len(tx)}
 		for _, i := range c.images.All(tx) {

@@ -47,7 +47,7 @@ type assumeRoleAnswer struct {
 var (
 	roleARN     = regexp.MustCompile(`^arn:aws:iam::(\d{12}):role/((?:[\x21-\x7e]+/)?)([\w+=,.@-]{1,64})$`)
 	sessionName = regexp.MustCompile(`^[\w+=,.@-]{2,64}$`)
-	externalID  = regexp.MustCompile(`^[\w+=,.@:/-]{2,1224}$`)
+	externalID  = regexp.MustCompile(`^[\w+=,.@:/-]+$`)
 )
 
 // assumeRole gives credentials of any role of any account: the sandbox has no IAM to say who may. Session policies do
@@ -60,7 +60,7 @@ func assumeRole(q *call, in *assumeRoleRequest) (*assumeRoleAnswer, error) {
 	case !sessionName.MatchString(in.RoleSessionName):
 		return nil, stsInvalid("1 validation error detected: Value '%s' at 'roleSessionName' failed to satisfy constraint: "+
 			"2 to 64 characters of [\\w+=,.@-]", in.RoleSessionName)
-	case in.ExternalId != nil && !externalID.MatchString(*in.ExternalId):
+	case in.ExternalId != nil && (!externalID.MatchString(*in.ExternalId) || len(*in.ExternalId) < 2 || len(*in.ExternalId) > 1224):
 		return nil, stsInvalid("1 validation error detected: Value at 'externalId' failed to satisfy constraint: " +
 			"2 to 1224 characters of [\\w+=,.@:/-]")
 	case in.Policy != nil || len(in.PolicyArns) > 0:

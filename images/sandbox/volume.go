@@ -187,7 +187,7 @@ func createVolume(q *call, in *createVolumeRequest) (*volumeItem, error) {
 	q.volumes.Put(q.tx, v.ID, v)
 	q.setTags(v.ID, specs["volume"])
 	q.keepToken(in.ClientToken, token, v.ID)
-	q.after(func() { q.jobs.run(v.ID, func() { q.fillVolume(v.ID) }) })
+	q.after(func() { q.jobs.run(v.ID, func() { _ = q.fillVolume(v.ID) }) })
 	item := q.volumeItem(v)
 	return &item, nil
 }

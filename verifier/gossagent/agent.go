@@ -1,7 +1,7 @@
 // Package gossagent is the goss engine that imgops carries: the verifier copies the imgops executable to the machine
 // under test and runs it there as `imgops goss-agent`, so that neither side needs goss installed.
 //
-// Only here is the goss library imported. The machine's side is Run; what it prints is decoded by Parse on the other.
+// Only here is the goss library imported. The machine's side is RunAgent; what it prints is decoded by Parse on the other.
 package gossagent
 
 import (
@@ -17,10 +17,10 @@ import (
 	"github.com/goss-org/goss/util"
 )
 
-// Command is the hidden subcommand of imgops that calls Run.
+// Command is the hidden subcommand of imgops that calls RunAgent.
 const Command = "goss-agent"
 
-// The exit codes of Run. With Pass and Fail there is a document on stdout, with the others there is none.
+// The exit codes of RunAgent. With Pass and Fail there is a document on stdout, with the others there is none.
 const (
 	Pass    = 0
 	Fail    = 1
@@ -28,9 +28,9 @@ const (
 	Invalid = 78 // the definition cannot be used, as goss itself says it (EX_CONFIG of sysexits.h)
 )
 
-// Run validates the machine that it runs on against a goss file and prints one JSON document, as `goss validate
+// RunAgent validates the machine that it runs on against a goss file and prints one JSON document, as `goss validate
 // --format json` does. Args are flags: -gossfile PATH (or - for stdin) and -vars PATH. It returns the exit code.
-func Run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+func RunAgent(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet(Command, flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	file := flags.String("gossfile", "goss.yaml", "goss file, or - for stdin")

@@ -32,7 +32,7 @@ func (r Result) Name() string {
 
 func (r Result) failed() bool { return !r.Successful && !r.Skipped }
 
-// Parse decodes the document that Run prints. One without results, or whose count of them is not its own summary's, is
+// Parse decodes the document that RunAgent prints. One without results, or whose count of them is not its own summary's, is
 // an error.
 func Parse(r io.Reader) ([]Result, error) {
 	var doc struct {

@@ -114,3 +114,10 @@ func (c *Cloud) CreateTags(ctx context.Context, in *ec2.CreateTagsInput, _ ...fu
 func (c *Cloud) DeleteTags(ctx context.Context, _ *ec2.DeleteTagsInput, _ ...func(*ec2.Options)) (*ec2.DeleteTagsOutput, error) {
 	return call(ctx, c, "DeleteTags", func() (*ec2.DeleteTagsOutput, error) { return nil, Error("InvalidAction") })
 }
+
+// SetImageState gives an image another state.
+func (c *Cloud) SetImageState(id string, state types.ImageState) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.images[id].State = state
+}

@@ -93,6 +93,7 @@ func (c cgroups) remove(id string) error {
 	var errs []error
 	for _, root := range c.roots {
 		errs = append(errs, removeTree(filepath.Join(root, id)))
+		_ = os.Remove(root) // unless other machines are in it
 	}
 	return errors.Join(errs...)
 }

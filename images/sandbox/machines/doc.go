@@ -3,9 +3,10 @@
 //
 // How an nspawn machine lives:
 //
-//   - One process per machine: unshare (a mount namespace of its own) -> sh (loop-mounts the disk there) -> systemd-nspawn, all by exec, so one
-//     pid from start to end. The mount exists in that namespace only: when the process ends, for whatever reason, the kernel unmounts the disk
-//     and frees the loop device. The process is in a session of its own and outlives the server; pid and start time are recorded.
+//   - One shell per machine, in PID and mount namespaces of its own, loop-mounts the disk there and runs systemd-nspawn on it. The mount exists
+//     in that namespace only, and no process outlives the shell: when it ends, for whatever reason, the kernel kills the container, unmounts the
+//     disk and frees the loop device. The shell's parent, unshare, leads a session of its own and outlives the server; its pid and start
+//     time are recorded. When it dies, the shell does.
 //   - One network namespace per machine, made before the machine starts and given its address from outside, and one router namespace per
 //     sandbox with the bridge, the metadata listener, the address of the DNS server and the way out. Nothing is set on the host but one veth
 //     link and the route to the sandbox's prefix: no firewall rule, no forwarding.

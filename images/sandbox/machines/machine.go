@@ -105,7 +105,9 @@ func (d *Nspawn) adopt(ctx context.Context) (ended []string, err error) {
 			return nil, fmt.Errorf("reading the record of machine %s: %w", id, err)
 		}
 		if r.Pid == 0 {
-			r.process = findProcess(d.file(id, ".root"))
+			for _, p := range findProcesses(d.file(id, ".root")) {
+				r.process = p
+			}
 		}
 		m := newMachine(r)
 		close(m.started)

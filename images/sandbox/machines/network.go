@@ -216,6 +216,9 @@ func joinPrefixes(all []netip.Prefix) string {
 // down removes the network and all that machines may have left of theirs; what is not there is no error.
 func (n *network) down(ctx context.Context) error {
 	errs := []error{n.Slirp.kill(ctx)}
+	for _, p := range findProcesses(netnsPath(n.Namespace)) { // one that was not recorded any more
+		errs = append(errs, p.kill(ctx))
+	}
 	if linkExists(n.Link) {
 		errs = append(errs, run(ctx, "", "ip", "link", "delete", n.Link))
 	}

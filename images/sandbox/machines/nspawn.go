@@ -62,7 +62,7 @@ func NewNspawn(ctx context.Context, o Options) (*Nspawn, error) {
 	if err := os.MkdirAll(filepath.Join(dir, "machines"), 0o700); err != nil {
 		return nil, fmt.Errorf("making the machine driver's directory: %w", err)
 	}
-	lock, err := lockFile(filepath.Join(dir, "lock"))
+	lock, err := lockFile(ctx, filepath.Join(dir, "lock"))
 	if err != nil {
 		return nil, err
 	}
@@ -191,18 +191,32 @@ func (d *Nspawn) Down(ctx context.Context) error {
 	return errors.Join(append(errs, d.net.down(ctx), d.host.removeAll())...)
 }
 
+// lockPatience is how long a child that a killed server was just forking may hold on to the lock.
+const lockPatience = 2 * time.Second
+
 // lockFile keeps a second server off the directory. The kernel drops the lock when the process dies.
-func lockFile(path string) (*os.File, error) {
+func lockFile(ctx context.Context, path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		f.Close()
+	ctx, cancel := context.WithTimeout(ctx, lockPatience)
+	defer cancel()
+	err = poll(ctx, "the lock", func() (bool, error) {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, fmt.Errorf("the machines in %s are in use by another process: stop that sandbox server first", filepath.Dir(path))
+			return false, nil
 		}
-		return nil, fmt.Errorf("locking %s: %w", path, err)
+		return err == nil, err
+	})
+	switch {
+	case err == nil:
+		return f, nil
+	case errors.Is(err, context.DeadlineExceeded):
+		err = fmt.Errorf("the machines in %s are in use by another process: stop that sandbox server first", filepath.Dir(path))
+	default:
+		err = fmt.Errorf("locking %s: %w", path, err)
 	}
-	return f, nil
+	f.Close()
+	return nil, err
 }

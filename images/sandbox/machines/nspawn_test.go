@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -19,6 +20,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/imgops/imgops/images/sandbox/baseimage"
+	"github.com/imgops/imgops/images/sandbox/disk"
 	"github.com/imgops/imgops/images/sandbox/imds"
 )
 
@@ -45,7 +47,6 @@ func newLab(t *testing.T) *lab {
 	if err := baseimage.Probe(); err != nil {
 		t.Skip(err)
 	}
-	before := footprint(t)
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	require.NoError(t, err)
 	l := &lab{t: t, dir: t.TempDir(), docs: map[netip.Addr]imds.Document{}}
@@ -56,7 +57,7 @@ func newLab(t *testing.T) *lab {
 		ctx := context.WithoutCancel(t.Context())
 		require.NoError(t, l.driver.Down(ctx))
 		require.NoError(t, l.driver.Close())
-		require.Equal(t, before, footprint(t), "Down leaves nothing")
+		require.Empty(t, l.footprint(), "Down leaves nothing")
 	})
 	return l
 }
@@ -77,16 +78,31 @@ func (l *lab) lookup(a netip.Addr) (imds.Document, bool) {
 	return doc, ok
 }
 
-// baseDisk is a fresh copy of the base image.
-func (l *lab) baseDisk(name string) string {
+// baseImage is the path of the base image, from the cache that imgops uses.
+func (l *lab) baseImage() string {
 	l.t.Helper()
 	dir, err := os.UserCacheDir()
 	require.NoError(l.t, err)
 	img, err := baseimage.Make(l.t.Context(), baseimage.Options{Dir: filepath.Join(dir, "imgops", "base")})
 	require.NoError(l.t, err)
+	return img.Path
+}
+
+// baseDisk is a fresh copy of the base image.
+func (l *lab) baseDisk(name string) string {
+	l.t.Helper()
 	path := filepath.Join(l.dir, name)
-	out, err := exec.Command("cp", "--sparse=always", img.Path, path).CombinedOutput()
+	out, err := exec.Command("cp", "--sparse=always", l.baseImage(), path).CombinedOutput()
 	require.NoError(l.t, err, string(out))
+	return path
+}
+
+func (l *lab) restore(store *disk.Store, snapshot, name string) string {
+	l.t.Helper()
+	began := time.Now()
+	path := filepath.Join(l.dir, name)
+	require.NoError(l.t, store.Restore(l.t.Context(), snapshot, path, 0))
+	l.t.Logf("restored %s in %v", snapshot, time.Since(began).Round(time.Millisecond))
 	return path
 }
 
@@ -109,18 +125,21 @@ func (l *lab) machine(n int, disk, userData string) Machine {
 	return m
 }
 
+func (l *lab) dial(m Machine) (*ssh.Client, error) {
+	return ssh.Dial("tcp", netip.AddrPortFrom(m.Address, 22).String(), &ssh.ClientConfig{
+		User: "admin", Auth: []ssh.AuthMethod{ssh.PublicKeys(l.signer)}, HostKeyCallback: ssh.InsecureIgnoreHostKey(), Timeout: time.Second,
+	})
+}
+
 // login waits for SSH.
 func (l *lab) login(m Machine) *ssh.Client {
 	l.t.Helper()
 	ctx, cancel := context.WithTimeout(l.t.Context(), time.Minute)
 	defer cancel()
-	config := &ssh.ClientConfig{
-		User: "admin", Auth: []ssh.AuthMethod{ssh.PublicKeys(l.signer)}, HostKeyCallback: ssh.InsecureIgnoreHostKey(), Timeout: time.Second,
-	}
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		c, err := ssh.Dial("tcp", netip.AddrPortFrom(m.Address, 22).String(), config)
+		c, err := l.dial(m)
 		if err == nil {
 			l.t.Cleanup(func() { _ = c.Close() })
 			return c
@@ -144,12 +163,19 @@ func sh(t *testing.T, c *ssh.Client, command string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// footprint is all that a sandbox could leave on this computer.
-func footprint(t *testing.T) string {
-	t.Helper()
-	out, err := exec.Command("sh", "-c", `grep imgops /proc/self/mountinfo | cut -d' ' -f5-; ip -o link | cut -d: -f2 | sort; ls /run/netns 2>/dev/null
-		ip route; cat /sys/block/loop*/loop/backing_file 2>/dev/null | sort; find /sys/fs/cgroup -name 'imgops*'
-		ps -eo args | grep -E '[s]ystemd-nspawn|[s]lirp4netns|[i]mgops-machine'; true`).Output()
-	require.NoError(t, err)
-	return string(out)
+// footprint is all that the sandbox has on this computer: mounts, links, namespaces, routes, loop devices, cgroups and processes.
+func (l *lab) footprint() []string {
+	l.t.Helper()
+	out, err := exec.Command("sh", "-c", `cut -d' ' -f5- /proc/self/mountinfo; ip -o link | cut -d: -f2; ls /run/netns 2>/dev/null
+		ip route; cat /sys/block/loop*/loop/backing_file 2>/dev/null; find /sys/fs/cgroup -name 'imgops*'
+		ps -eo stat,args | grep -v '^Z' | cut -d' ' -f2-; true`).Output()
+	require.NoError(l.t, err)
+	var mine []string
+	for line := range strings.Lines(string(out)) {
+		if strings.Contains(line, l.driver.id) || strings.Contains(line, l.dir+"/") {
+			mine = append(mine, strings.Join(strings.Fields(line), " "))
+		}
+	}
+	slices.Sort(mine)
+	return mine
 }

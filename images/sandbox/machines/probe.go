@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"runtime"
 	"strings"
+	"syscall"
 )
 
 // tools maps each program that nspawn machines need to its Debian package.
@@ -42,10 +43,12 @@ func Probe() error {
 	return nil
 }
 
-// run executes a program with the given standard input; the error holds what it wrote.
+// run executes a program with the given standard input; the error holds what it wrote. The program dies with this process, so that nothing is
+// made behind the back of the next one.
 func run(ctx context.Context, stdin, name string, args ...string) error {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Stdin = strings.NewReader(stdin)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Run(); err != nil {

@@ -99,52 +99,94 @@ func (p process) kill(ctx context.Context) error {
 	return nil
 }
 
-// findProcess looks for the process that has arg among its arguments; for machines whose server died before it could record the pid.
-func findProcess(arg string) process {
+// findProcesses looks for the processes that have arg among their arguments, less the children of such ones; for those whose server died before it could
+// record them.
+func findProcesses(arg string) []process {
 	files, _ := filepath.Glob("/proc/[0-9]*/cmdline")
 	needle := []byte("\x00" + arg + "\x00")
+	found := map[int]bool{}
 	for _, file := range files {
 		data, err := os.ReadFile(file)
 		if err != nil || !bytes.Contains(data, needle) {
 			continue
 		}
 		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file))); err == nil {
-			return newProcess(pid)
+			found[pid] = true
 		}
 	}
-	return process{}
+	var top []process
+	for pid := range found {
+		if status, err := readStatus(pid); err == nil && !found[status.parent] {
+			top = append(top, newProcess(pid))
+		}
+	}
+	return top
 }
 
-// leader is the init of the container that the nspawn process p supervises: its child that is pid 1 in a namespace below. 0 when there is none yet.
-func (p process) leader() int {
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%[1]d/task/%[1]d/children", p.Pid))
+// status is a part of /proc/<pid>/status.
+type status struct {
+	parent int
+	depth  int // number of PID namespaces that it is in
+	inner  int // its pid in the innermost of them
+}
+
+func readStatus(pid int) (status, error) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
-		return 0
+		return status{}, err
 	}
-	for _, word := range strings.Fields(string(data)) {
-		status, err := os.ReadFile("/proc/" + word + "/status")
-		if err != nil {
-			continue
-		}
-		for line := range strings.Lines(string(status)) {
-			if ids, ok := strings.CutPrefix(line, "NSpid:"); ok {
-				if f := strings.Fields(ids); len(f) > 1 && f[len(f)-1] == "1" {
-					pid, _ := strconv.Atoi(word)
-					return pid
-				}
+	var s status
+	for line := range strings.Lines(string(data)) {
+		name, value, _ := strings.Cut(line, ":")
+		switch f := strings.Fields(value); {
+		case name == "PPid" && len(f) == 1:
+			s.parent, _ = strconv.Atoi(f[0])
+		case name == "NSpid":
+			if s.depth = len(f); s.depth > 0 {
+				s.inner, _ = strconv.Atoi(f[s.depth-1])
 			}
 		}
 	}
-	return 0
+	return s, nil
+}
+
+// leader finds the init of the container below a machine's process, and the systemd-nspawn that supervises it; 0 when there is none yet. It
+// is process 1 two PID namespaces below ours: the shell has one of its own.
+func leader(pid int) (init, supervisor int) {
+	self, err := readStatus(os.Getpid())
+	if err != nil {
+		return 0, 0
+	}
+	return findInit(pid, self.depth+2)
+}
+
+func findInit(pid, depth int) (init, supervisor int) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%[1]d/task/%[1]d/children", pid))
+	if err != nil {
+		return 0, 0
+	}
+	for _, word := range strings.Fields(string(data)) {
+		child, err := strconv.Atoi(word)
+		if err != nil {
+			continue
+		}
+		if s, err := readStatus(child); err == nil && s.depth == depth && s.inner == 1 {
+			return child, pid
+		}
+		if init, supervisor := findInit(child, depth); init > 0 {
+			return init, supervisor
+		}
+	}
+	return 0, 0
 }
 
 // booted says that the container runs its own init: until then its first process is another copy of systemd-nspawn.
 func (p process) booted() bool {
-	leader := p.leader()
-	if leader == 0 {
+	child, supervisor := leader(p.Pid)
+	if child == 0 {
 		return false
 	}
-	init, err1 := os.Readlink(fmt.Sprintf("/proc/%d/exe", leader))
-	nspawn, err2 := os.Readlink(fmt.Sprintf("/proc/%d/exe", p.Pid))
+	init, err1 := os.Readlink(fmt.Sprintf("/proc/%d/exe", child))
+	nspawn, err2 := os.Readlink(fmt.Sprintf("/proc/%d/exe", supervisor))
 	return err1 == nil && err2 == nil && init != nspawn
 }

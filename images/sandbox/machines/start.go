@@ -100,29 +100,36 @@ func hypervisorUUID(m Machine) string {
 	return fmt.Sprintf("ec2%s-%s-%s-%s-%s\n", digits[:5], digits[5:9], digits[9:13], digits[13:17], digits[17:29])
 }
 
-// script mounts the disk in the mount namespace that it runs in, where nobody else sees it, and becomes systemd-nspawn. Arguments: the disk, the mount
-// point, the file of the hypervisor's UUID, the cgroup directories up to "--", the command.
+// script is process 1 of a PID namespace, so that nothing below outlives it, and in a mount namespace, where nobody else sees what it mounts. It mounts the disk and
+// runs systemd-nspawn on it, again whenever that exits with 133, which is its word for a reboot from inside.
+// Arguments: the disk, the mount point, the file of the hypervisor's UUID, the cgroup directories up to "--", the command.
 //
 // A write barrier would only make the loop device call fsync on the host, and what protects against the host's crash is not needed here.
 // dhclient is hidden because cloud-init would wait for its lease on an interface that has its address already; the systemd-networkd of a
 // virtual machine does without it.
 const script = `disk=$1 root=$2 uuid=$3; shift 3
-while [ "$1" != -- ]; do echo $$ >"$1/cgroup.procs" || exit 1; shift; done; shift
+while [ "$1" != -- ]; do echo 0 >"$1/cgroup.procs" || exit 1; shift; done; shift
 mount -t ext4 -o loop,noatime,barrier=0,discard -- "$disk" "$root" || exit 1
 set -- "$@" --bind-ro="$uuid:/sys/hypervisor/uuid"
-[ ! -e "$root/usr/sbin/dhclient" ] || set -- "$@" --bind-ro=/dev/null:/usr/sbin/dhclient
-exec "$@"`
+while :; do
+	hide=
+	[ ! -e "$root/usr/sbin/dhclient" ] || hide=--bind-ro=/dev/null:/usr/sbin/dhclient
+	"$@" $hide
+	code=$?
+	[ $code = 133 ] || exit $code
+done`
 
-// command is what runs the machine: one process all the way, by exec.
+// command is what runs the machine. Its process is that of unshare, which waits for the shell and takes it along when it is killed.
 func (d *Nspawn) command(m Machine, cgroupDirs []string) []string {
 	var args []string
 	if d.host.systemd {
 		args = append(args, "systemd-run", "--quiet", "--scope", "--property=Delegate=yes", "--collect", "--unit="+d.namespace(m.ID))
 	}
 	root := d.file(m.ID, ".root")
-	args = append(args, "unshare", "--mount", "--propagation=slave", "sh", "-c", script, "imgops-machine", m.Disk, root, d.file(m.ID, ".uuid"))
+	args = append(args, "unshare", "--mount", "--propagation=slave", "--pid", "--fork", "--kill-child", "--mount-proc",
+		"sh", "-c", script, "imgops-machine", m.Disk, root, d.file(m.ID, ".uuid"))
 	args = append(args, cgroupDirs...)
-	return append(args, "--", "systemd-nspawn", "--quiet", "--boot", "--directory="+root, "--machine="+m.ID, "--hostname="+m.Name,
+	return append(args, "--", "systemd-nspawn", "--quiet", "--boot", "-D", root, "--machine="+m.ID, "--hostname="+m.Name,
 		"--network-namespace-path="+netnsPath(d.namespace(m.ID)), "--capability=CAP_NET_ADMIN",
 		"--register=no", "--keep-unit", "--settings=no", "--console=read-only", "--kill-signal=SIGRTMIN+4",
 		"--link-journal=no", "--resolv-conf=off", "--timezone=off")

@@ -54,8 +54,8 @@ func (m *machine) poweroff(ctx context.Context) error {
 	again := time.NewTicker(time.Second)
 	defer again.Stop()
 	for {
-		if leader := m.leader(); leader > 0 {
-			_ = unix.Kill(leader, sigPoweroff)
+		if init, _ := leader(m.Pid); init > 0 {
+			_ = unix.Kill(init, sigPoweroff)
 		}
 		select {
 		case <-m.gone:
@@ -102,7 +102,7 @@ func (d *Nspawn) clean(ctx context.Context, m *machine) error {
 	if ns := d.namespace(id); exists(netnsPath(ns)) {
 		errs = append(errs, run(ctx, "", "ip", "netns", "delete", ns))
 	}
-	errs = append(errs, d.unplug(ctx, m.Machine), d.host.remove(id))
+	errs = append(errs, d.unplug(ctx, m.Machine), d.removeCgroups(ctx, id))
 	for _, suffix := range []string{".root", ".uuid"} {
 		if err := os.Remove(d.file(id, suffix)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)
@@ -143,14 +143,25 @@ func awaitDetached(ctx context.Context, disk string) error {
 	})
 }
 
+// removeCgroups waits until the kernel lets go of the groups of processes that have just ended.
+func (d *Nspawn) removeCgroups(ctx context.Context, id string) error {
+	return poll(ctx, "the machine's cgroups to empty", func() (bool, error) {
+		err := d.host.remove(id)
+		if errors.Is(err, unix.EBUSY) {
+			return false, nil
+		}
+		return err == nil, err
+	})
+}
+
 // unplug removes the router's port of the machine, which the end of the other namespace does too, but later.
 func (d *Nspawn) unplug(ctx context.Context, m Machine) error {
 	if !exists(netnsPath(d.net.Namespace)) {
 		return nil
 	}
 	err := run(ctx, "", "ip", "-n", d.net.Namespace, "link", "delete", portName(m))
-	if err != nil && strings.Contains(err.Error(), "Cannot find device") {
-		return nil
+	if err != nil && (strings.Contains(err.Error(), "Cannot find device") || strings.Contains(err.Error(), "No such device")) {
+		return nil // it went by itself
 	}
 	return err
 }

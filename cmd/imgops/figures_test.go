@@ -1,0 +1,134 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestFigures prints the figures of the README, each as a ratio or a time within one run. It runs by `make bench`
+// only, and asserts no time: it fails only when a command does.
+func TestFigures(t *testing.T) {
+	if os.Getenv("IMGOPS_BENCH") == "" {
+		t.Skip("figures are for make bench")
+	}
+	w := newRealWorld(t)
+	w.figurePlan(t)
+	w.figureBake(t)
+}
+
+// figurePlan measures plan on a large fleet against the two Git commands that any such tool has to beat or meet.
+func (w *realWorld) figurePlan(t *testing.T) {
+	dir := filepath.Join(w.dir, "large")
+	largeFleet(t, w, dir, 500, 40)
+	w.sandboxUp(t, "none")
+	defer w.imgops(t, dir, "sandbox", "reset", "--name", w.sandbox)
+	w.imgops(t, dir, "plan") // pins the base
+	var plan, git []time.Duration
+	var memory int64
+	for range 7 {
+		cmd := w.command(dir, w.binary, "plan", "-q")
+		plan = append(plan, timed(t, cmd))
+		memory = max(memory, cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss)
+		git = append(git, timed(t, w.command(dir, "git", "status", "--porcelain"))+timed(t, w.command(dir, "git", "diff", "--name-only", "HEAD~1", "HEAD")))
+	}
+	p, g := median(plan), median(git)
+	t.Logf("FIGURE plan, 500 roles and 20,000 files: %v over git status + diff %v = %.2f (at most 2); peak memory %d MiB",
+		p.Round(time.Millisecond), g.Round(time.Millisecond), p.Seconds()/g.Seconds(), memory>>10)
+}
+
+// figureBake measures the pipeline on real machines.
+func (w *realWorld) figureBake(t *testing.T) {
+	w.sandboxUp(t, "nspawn")
+	defer w.imgops(t, w.dir, "sandbox", "reset", "--name", w.sandbox)
+	fleet := w.newFleet(t)
+	w.imgops(t, fleet, "build", "base")
+	began := time.Now()
+	w.imgops(t, fleet, "build", "web")
+	bake := time.Since(began)
+	plain, launch := w.plainBake(t, fleet)
+	t.Logf("FIGURE bake of web: imgops build %v over plain ansible-playbook %v = %.2f (at most 1.5)",
+		bake.Round(100*time.Millisecond), plain.Round(100*time.Millisecond), bake.Seconds()/plain.Seconds())
+	t.Logf("FIGURE launch to SSH with cloud-init done: %v (under 4s)", launch.Round(10*time.Millisecond))
+
+	w.imgops(t, fleet, "verify")
+	began = time.Now()
+	_, calls := w.imgops(t, fleet, "ci", "--event", "push", "--debug")
+	t.Logf("FIGURE merge to promoted, nothing to build, 2 accounts x 2 Regions, 2 roles: %v (under 3s); %s", time.Since(began).Round(10*time.Millisecond), lastCalls(calls))
+	began = time.Now()
+	_, calls = w.imgops(t, fleet, "ci", "--event", "push", "--debug")
+	t.Logf("FIGURE second ci on an unchanged tree: %v (under 2s); %s", time.Since(began).Round(10*time.Millisecond), lastCalls(calls))
+}
+
+func lastCalls(stderr string) string {
+	for _, line := range slices.Backward(strings.Split(stderr, "\n")) {
+		if strings.HasPrefix(line, "api calls:") {
+			return line
+		}
+	}
+	return "no count"
+}
+
+// largeFleet writes a fleet of n roles with per files each, and two commits.
+func largeFleet(t *testing.T, w *realWorld, dir string, n, per int) {
+	w.imgops(t, w.dir, "init", "--fleet", "large", dir)
+	require.NoError(t, os.RemoveAll(filepath.Join(dir, "roles", "web")))
+	for i := range n - 1 {
+		role := filepath.Join(dir, "roles", fmt.Sprintf("role-%03d", i))
+		for _, sub := range []string{"tasks", "files", "templates", "tests/default"} {
+			require.NoError(t, os.MkdirAll(filepath.Join(role, sub), 0o755))
+		}
+		write(t, filepath.Join(role, "image.yaml"), "base: {role: base}\nverify: [{suite: default}]\n")
+		write(t, filepath.Join(role, "tasks", "main.yml"), "- name: Copy\n  ansible.builtin.copy: {src: f0, dest: /etc/f0}\n")
+		write(t, filepath.Join(role, "tests", "default", "goss.yaml"), "file: {/etc/f0: {exists: true}}\n")
+		for f := range per - 3 {
+			write(t, filepath.Join(role, "files", fmt.Sprintf("f%d", f)), fmt.Sprintf("role %d file %d\n", i, f))
+		}
+	}
+	w.git(t, dir, "add", "-A")
+	w.git(t, dir, "commit", "-qm", "A large fleet")
+	write(t, filepath.Join(dir, "roles", "role-007", "files", "f1"), "changed\n")
+	w.git(t, dir, "commit", "-qam", "Change one role")
+}
+
+func write(t *testing.T, path, content string) {
+	t.Helper()
+	require.NoError(t, os.WriteFile(path, []byte(content), 0o644))
+}
+
+func timed(t *testing.T, cmd *exec.Cmd) time.Duration {
+	t.Helper()
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	began := time.Now()
+	require.NoError(t, cmd.Run(), out.String())
+	return time.Since(began)
+}
+
+func median(d []time.Duration) time.Duration {
+	slices.Sort(d)
+	return d[len(d)/2]
+}
+
+func decode[T any](t *testing.T, data string) T {
+	t.Helper()
+	var v T
+	require.NoError(t, json.Unmarshal([]byte(data), &v), data)
+	return v
+}
+
+// plainBake launches a machine of the base image and runs the role's playbook on it with nothing but Ansible.
+func (w *realWorld) plainBake(t *testing.T, fleet string) (playbook, launch time.Duration) {
+	return w.plainAnsible(context.Background(), t, fleet)
+}

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/imgops/imgops/images"
+	"github.com/imgops/imgops/roles"
+)
+
+type gcOptions struct {
+	dryRun bool
+	run    string
+}
+
+func gcCommand(a *app) *cobra.Command {
+	o := &gcOptions{}
+	c := &cobra.Command{
+		Use:   "gc",
+		Short: "Remove the temporary machines, groups and keys that killed runs have left",
+		Long:  "gc removes temporary resources of this fleet whose expiry has passed, found by their exact tags in the build account.",
+		Args:  cobra.NoArgs,
+		RunE:  func(c *cobra.Command, _ []string) error { return a.runGC(c.Context(), o) },
+	}
+	c.Flags().BoolVar(&o.dryRun, "dry-run", false, "show what would be removed")
+	c.Flags().StringVar(&o.run, "run", "", "also what this `run` has left, expired or not (such as machines kept by verify --keep)")
+	return c
+}
+
+func (a *app) runGC(ctx context.Context, o *gcOptions) error {
+	repo, err := a.openRepo(ctx)
+	if err != nil {
+		return err
+	}
+	fleet, err := loadFleet(ctx, repo, "")
+	if err != nil {
+		return err
+	}
+	list, api, err := a.expired(ctx, fleet, o.run)
+	if err != nil {
+		return err
+	}
+	if !o.dryRun {
+		list, err = images.Remove(ctx, api, list)
+	}
+	t := table{Header: []string{"KIND", "ID", "ROLE", "RUN", "EXPIRES"}}
+	data := []images.Leftover{}
+	for _, l := range list {
+		data = append(data, l)
+		t.add(l.Kind, l.ID, l.Role, l.Run, when(&l.Expires))
+	}
+	return errors.Join(a.print(data, t), err)
+}
+
+// expired lists what has expired, and all of one run when it is named.
+func (a *app) expired(ctx context.Context, fleet *roles.Fleet, run string) ([]images.Leftover, images.LeftoverAPI, error) {
+	clients, err := a.newClouds(ctx, fleet.Config)
+	if err != nil {
+		return nil, nil, err
+	}
+	api, err := clients.EC2(ctx, images.Location{Account: fleet.Config.Build.Account, Region: fleet.Config.Build.Region})
+	if err != nil {
+		return nil, nil, err
+	}
+	now := time.Now()
+	all, err := images.Leftovers(ctx, api, fleet.Config.Fleet, now.AddDate(10, 0, 0))
+	var list []images.Leftover
+	for _, l := range all {
+		if l.Expires.Before(now) || run != "" && l.Run == run {
+			list = append(list, l)
+		}
+	}
+	return list, api, err
+}

@@ -1,0 +1,179 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/stretchr/testify/require"
+
+	"github.com/imgops/imgops/images"
+)
+
+type listed struct {
+	Role, Digest, Commit, Account, Region, Image, Status string
+}
+
+type done struct {
+	Role, Digest, Result, Image, Error string
+	Built                              bool
+}
+
+// TestPipeline is the main job, whole and for real: a branch's image is built and verified on real machines, the merge
+// promotes that very image to 2 accounts x 2 Regions, and nothing temporary is left. Then what must be refused is.
+func TestPipeline(t *testing.T) {
+	if testing.Short() {
+		t.Skip("boots real machines; run without -short")
+	}
+	w := newRealWorld(t)
+	w.sandboxUp(t, "nspawn")
+	fleet := w.newFleet(t)
+
+	t.Log("main has nothing yet: everything is missing")
+	out, _ := w.imgops(t, fleet, "list", "-o", "json")
+	for _, d := range decode[[]listed](t, out) {
+		require.Equal(t, "missing", d.Status)
+	}
+
+	t.Log("a broken playbook: the failing task is shown, exit 1, and nothing is left running")
+	w.git(t, fleet, "switch", "-qc", "broken")
+	tasks := filepath.Join(fleet, "roles", "base", "tasks", "main.yml")
+	write(t, tasks, "- name: Reach for the moon\n  ansible.builtin.command: /bin/false\n")
+	w.git(t, fleet, "commit", "-qam", "Break base")
+	code, out, errs := w.try(t, fleet, "ci", "--event", "pull-request", "-o", "json")
+	require.Equal(t, exitError, code)
+	require.Contains(t, errs, "Reach for the moon")
+	results := decode[[]done](t, out)
+	require.Equal(t, []string{"failed", "skipped"}, []string{results[0].Result, results[1].Result})
+	w.requireClean(t)
+	w.git(t, fleet, "switch", "-q", "main")
+
+	t.Log("a branch changes web: it is built, with its parent, and verified")
+	w.git(t, fleet, "switch", "-qc", "greeting")
+	replaceIn(t, filepath.Join(fleet, "roles", "web"), "Hello from imgops", "Hello from the branch")
+	w.git(t, fleet, "commit", "-qam", "Greet from the branch")
+	w.git(t, fleet, "push", "-q", "origin", "greeting")
+	out, _ = w.imgops(t, fleet, "ci", "--event", "pull-request", "-o", "json")
+	branch := decode[[]done](t, out)
+	require.Len(t, branch, 2)
+	for _, r := range branch {
+		require.Equal(t, "verified", r.Result)
+		require.True(t, r.Built)
+	}
+	w.requireClean(t)
+	w.requireReports(t, fleet)
+
+	t.Log("off main nothing is promoted")
+	code, _, errs = w.try(t, fleet, "promote", "web")
+	require.Equal(t, exitRefused, code)
+	require.Contains(t, errs, "not on main")
+	code, _, errs = w.try(t, fleet, "ci", "--event", "push")
+	require.Equal(t, exitRefused, code)
+	require.Contains(t, errs, "not on main")
+
+	t.Log("the merge promotes the very image, unbuilt")
+	w.git(t, fleet, "switch", "-q", "main")
+	w.git(t, fleet, "merge", "-q", "--no-ff", "-m", "Merge greeting", "greeting")
+	w.git(t, fleet, "push", "-q", "origin", "main")
+	out, _ = w.imgops(t, fleet, "promote", "--plan", "-o", "json")
+	require.Contains(t, out, `"pointer"`)
+	out, _ = w.imgops(t, fleet, "list", "-o", "json")
+	require.NotContains(t, out, `"current"`, "promote --plan changed something")
+	out, errs = w.imgops(t, fleet, "ci", "--event", "push", "-o", "json", "--debug")
+	for i, r := range decode[[]done](t, out) {
+		require.Equal(t, "promoted", r.Result)
+		require.False(t, r.Built)
+		require.Equal(t, branch[i].Image, r.Image)
+	}
+	require.NotContains(t, errs, "ec2:RunInstances")
+	w.requireCurrent(t, fleet, 8)
+
+	t.Log("again: nothing to do, no machine, no mutating call")
+	out, errs = w.imgops(t, fleet, "ci", "--event", "push", "-o", "json", "--debug")
+	for _, r := range decode[[]done](t, out) {
+		require.Equal(t, "unchanged", r.Result)
+	}
+	for _, call := range []string{"RunInstances", "CreateImage", "CopyImage", "CreateTags", "Modify", "PutParameter"} {
+		require.NotContains(t, errs, call)
+	}
+
+	t.Log("a failing test leaves the candidate unverified: exit 3, with the test's name")
+	w.git(t, fleet, "switch", "-qc", "worse")
+	write(t, filepath.Join(fleet, "roles", "web", "tests", "http", "moon.sh"), "#!/bin/sh\necho the moon is not here\nexit 1\n")
+	w.git(t, fleet, "add", "-A")
+	w.git(t, fleet, "commit", "-qm", "Test for the moon")
+	code, _, errs = w.try(t, fleet, "ci", "--event", "pull-request")
+	require.Equal(t, exitVerify, code)
+	require.Contains(t, errs, "moon.sh")
+	require.Contains(t, errs, "the moon is not here")
+	w.requireClean(t)
+
+	t.Log("a dirty tree is never promoted")
+	w.git(t, fleet, "switch", "-q", "main")
+	write(t, filepath.Join(fleet, "roles", "web", "files", "new"), "uncommitted\n")
+	code, _, errs = w.try(t, fleet, "promote")
+	require.Equal(t, exitRefused, code)
+	require.Contains(t, errs, "dirty tree")
+}
+
+// requireClean checks that no temporary machine, group or key is left in the build account.
+func (w *realWorld) requireClean(t *testing.T) {
+	t.Helper()
+	api := w.ec2(t, images.Location{Account: "111111111111", Region: "us-east-1"})
+	keys, err := api.DescribeKeyPairs(t.Context(), nil)
+	require.NoError(t, err)
+	require.Empty(t, keys.KeyPairs)
+	groups, err := api.DescribeSecurityGroups(t.Context(), nil)
+	require.NoError(t, err)
+	require.Len(t, groups.SecurityGroups, 1, "only the default group")
+	found, err := api.DescribeInstances(t.Context(), &ec2.DescribeInstancesInput{})
+	require.NoError(t, err)
+	for _, r := range found.Reservations {
+		for _, i := range r.Instances {
+			require.Equal(t, "terminated", string(i.State.Name), *i.InstanceId)
+		}
+	}
+}
+
+func (w *realWorld) requireReports(t *testing.T, fleet string) {
+	t.Helper()
+	for _, name := range []string{"build.log", "ansible.log", "verify.log", "*.xml", "*.json"} {
+		found, err := filepath.Glob(filepath.Join(fleet, ".imgops", "runs", "*", "web", name))
+		require.NoError(t, err)
+		require.NotEmpty(t, found, name)
+	}
+}
+
+func (w *realWorld) requireCurrent(t *testing.T, fleet string, n int) {
+	t.Helper()
+	out, _ := w.imgops(t, fleet, "list", "-o", "json", "--detailed-exitcode")
+	list := decode[[]listed](t, out)
+	require.Len(t, list, n)
+	head := w.git(t, fleet, "rev-parse", "HEAD")
+	for _, d := range list {
+		require.Equal(t, "current", d.Status, d)
+		require.Equal(t, head, d.Commit)
+		seen, err := images.NewCatalogue(images.Location{Account: d.Account, Region: d.Region}, w.ec2(t, images.Location{Account: d.Account, Region: d.Region})).Get(t.Context(), d.Image)
+		require.NoError(t, err)
+		require.Equal(t, "available", seen[d.Image].State, "seen from account %s", d.Account)
+	}
+}
+
+func replaceIn(t *testing.T, dir, old, new string) {
+	t.Helper()
+	require.NoError(t, filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		require.NoError(t, err)
+		if strings.Contains(string(data), old) {
+			info, err := d.Info()
+			require.NoError(t, err)
+			require.NoError(t, os.WriteFile(path, []byte(strings.ReplaceAll(string(data), old, new)), info.Mode()))
+		}
+		return nil
+	}))
+}

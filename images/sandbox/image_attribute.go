@@ -1,0 +1,290 @@
+package sandbox
+
+import (
+	"regexp"
+	"slices"
+
+	"github.com/imgops/imgops/images/sandbox/query"
+)
+
+type launchPermissionItem struct {
+	Organization string `xml:"organizationArn,omitempty"`
+	OU           string `xml:"organizationalUnitArn,omitempty"`
+	UserID       string `xml:"userId,omitempty"`
+	Group        string `xml:"group,omitempty"`
+}
+
+type imageAttributeRequest struct {
+	ImageId   string `query:",required"`
+	Attribute string `query:",required"`
+}
+
+type imageAttributeAnswer struct {
+	Description  *query.Value[string]              `xml:"description"`
+	Kernel       *query.Value[string]              `xml:"kernel"`
+	Ramdisk      *query.Value[string]              `xml:"ramdisk"`
+	Sriov        *query.Value[string]              `xml:"sriovNetSupport"`
+	BootMode     *query.Value[string]              `xml:"bootMode"`
+	TPM          *query.Value[string]              `xml:"tpmSupport"`
+	UEFIData     *query.Value[string]              `xml:"uefiData"`
+	LastLaunched *query.Value[string]              `xml:"lastLaunchedTime"`
+	IMDSSupport  *query.Value[string]              `xml:"imdsSupport"`
+	Protection   *query.Value[string]              `xml:"deregistrationProtection"`
+	ID           string                            `xml:"imageId"`
+	Permissions  *query.List[launchPermissionItem] `xml:"launchPermission"`
+	ProductCodes *query.List[string]               `xml:"productCodes"`
+	Devices      *query.List[deviceItem]           `xml:"blockDeviceMapping"`
+}
+
+// describeImageAttribute is for the owner only (ec2-facts 4.13).
+func describeImageAttribute(q *call, in *imageAttributeRequest) (*imageAttributeAnswer, error) {
+	i, err := q.ownImage(in.ImageId)
+	if err != nil {
+		return nil, err
+	}
+	out := &imageAttributeAnswer{ID: i.ID}
+	switch value := func(s string) *query.Value[string] { return &query.Value[string]{Value: s} }; in.Attribute {
+	case "description":
+		out.Description = value(i.Description)
+	case "kernel":
+		out.Kernel = value("")
+	case "ramdisk":
+		out.Ramdisk = value("")
+	case "sriovNetSupport":
+		out.Sriov = value(i.Sriov)
+	case "bootMode":
+		out.BootMode = value(i.BootMode)
+	case "tpmSupport":
+		out.TPM = value(i.TPMSupport)
+	case "uefiData":
+		out.UEFIData = value("")
+	case "lastLaunchedTime":
+		out.LastLaunched = value(q.lastLaunched(&i))
+	case "imdsSupport":
+		out.IMDSSupport = value(i.IMDSSupport)
+	case "deregistrationProtection":
+		out.Protection = value(q.protection(&i))
+	case "launchPermission":
+		out.Permissions = launchPermissions(i)
+	case "productCodes":
+		out.ProductCodes = &query.List[string]{}
+	case "blockDeviceMapping":
+		devices := deviceItems(&i)
+		out.Devices = &devices
+	default:
+		return nil, badParameter(in.Attribute, "attribute", "It is not an attribute of images.")
+	}
+	return out, nil
+}
+
+func launchPermissions(i imageRow) *query.List[launchPermissionItem] {
+	list := &query.List[launchPermissionItem]{}
+	for _, user := range i.Users {
+		list.Items = append(list.Items, launchPermissionItem{UserID: user})
+	}
+	for _, arn := range i.Orgs {
+		list.Items = append(list.Items, launchPermissionItem{Organization: arn})
+	}
+	for _, arn := range i.OUs {
+		list.Items = append(list.Items, launchPermissionItem{OU: arn})
+	}
+	if i.Public {
+		list.Items = append(list.Items, launchPermissionItem{Group: "all"})
+	}
+	return list
+}
+
+type launchPermissionParam struct {
+	UserId, Group, OrganizationArn, OrganizationalUnitArn string
+}
+
+type valueParam struct{ Value string }
+
+type modifyImageAttributeRequest struct {
+	ImageId               string `query:",required"`
+	Attribute, Value      string
+	Description           *valueParam
+	ImdsSupport           *valueParam
+	LaunchPermission      *struct{ Add, Remove []launchPermissionParam }
+	OperationType         string
+	UserId, UserGroup     []string
+	OrganizationArn       []string
+	OrganizationalUnitArn []string
+}
+
+// modifyImageAttribute changes one attribute: description, imdsSupport or launchPermission (ec2-facts 1.33, 4.1).
+func modifyImageAttribute(q *call, in *modifyImageAttributeRequest) (*done, error) {
+	i, err := q.ownImage(in.ImageId)
+	if err != nil {
+		return nil, err
+	}
+	attribute, err := in.attribute()
+	if err != nil {
+		return nil, err
+	}
+	switch attribute {
+	case "description":
+		i.Description = in.Value
+		if in.Description != nil {
+			i.Description = in.Description.Value
+		}
+	case "imdsSupport":
+		value := in.Value
+		if in.ImdsSupport != nil {
+			value = in.ImdsSupport.Value
+		}
+		if value != "v2.0" {
+			return nil, badParameter(value, "imdsSupport", "It can only be set to v2.0, and not be unset.")
+		}
+		i.IMDSSupport = value
+	case "launchPermission":
+		if i.State != available {
+			return nil, fail("InvalidAMIID.Unavailable", "The image ID '%s' is not available; it is %s", i.ID, i.State)
+		}
+		if i, err = q.share(i, in); err != nil {
+			return nil, err
+		}
+	}
+	q.images.Put(q.tx, i.ID, i)
+	return success, nil
+}
+
+// attribute finds out which attribute the request is about; there may be one in a call.
+func (in *modifyImageAttributeRequest) attribute() (string, error) {
+	var names []string
+	if in.Description != nil {
+		names = append(names, "description")
+	}
+	if in.ImdsSupport != nil {
+		names = append(names, "imdsSupport")
+	}
+	if in.LaunchPermission != nil || len(in.UserId)+len(in.UserGroup)+len(in.OrganizationArn)+len(in.OrganizationalUnitArn) > 0 {
+		names = append(names, "launchPermission")
+	}
+	if in.Attribute != "" && !slices.Contains(names, in.Attribute) {
+		names = append(names, in.Attribute)
+	}
+	switch {
+	case len(names) == 0:
+		return "", fail("InvalidRequest", "The request must contain an attribute to modify: description, imdsSupport or launchPermission")
+	case len(names) > 1:
+		return "", combination("Fields for multiple attribute types specified: %v", names)
+	case !slices.Contains([]string{"description", "imdsSupport", "launchPermission"}, names[0]):
+		return "", badParameter(names[0], "attribute", "Only description, imdsSupport and launchPermission can be modified.")
+	}
+	return names[0], nil
+}
+
+const maxLaunchPermissions = 1000 // accounts, organizations and OUs of one image (ec2-facts 4.2)
+
+func (q *call) share(i imageRow, in *modifyImageAttributeRequest) (imageRow, error) {
+	add, remove, err := in.permissions()
+	if err != nil {
+		return i, err
+	}
+	if root := i.root(); len(add) > 0 && root.Encrypted {
+		if root.KMSKey == defaultKey(i.place) {
+			return i, fail("OperationNotPermitted", "Snapshots of image %s are encrypted with the EBS default key, which cannot be shared", i.ID)
+		}
+		if slices.ContainsFunc(add, func(p launchPermissionParam) bool { return p.Group != "" }) {
+			return i, fail("OperationNotPermitted", "Image %s has encrypted snapshots and cannot be public", i.ID)
+		}
+	}
+	for _, p := range add {
+		i.Public = i.Public || p.Group == "all"
+		i.Users, i.Orgs, i.OUs = with(i.Users, p.UserId), with(i.Orgs, p.OrganizationArn), with(i.OUs, p.OrganizationalUnitArn)
+	}
+	for _, p := range remove {
+		i.Public = i.Public && p.Group != "all"
+		i.Users, i.Orgs, i.OUs = without(i.Users, p.UserId), without(i.Orgs, p.OrganizationArn), without(i.OUs, p.OrganizationalUnitArn)
+	}
+	if len(i.Users)+len(i.Orgs)+len(i.OUs) > maxLaunchPermissions {
+		return i, fail("ResourceLimitExceeded", "Image %s would have more than %d launch permissions", i.ID, maxLaunchPermissions)
+	}
+	if limit := i.Created.AddDate(2, 0, 0); i.Public && (i.DeprecateAt.IsZero() || i.DeprecateAt.After(limit)) {
+		i.DeprecateAt = limit // a public image is deprecated two years after its creation at the latest (ec2-facts 4.18)
+	}
+	return i, nil
+}
+
+// with is the list and s, once; an empty s changes nothing.
+func with(list []string, s string) []string {
+	if s == "" || slices.Contains(list, s) {
+		return list
+	}
+	return append(slices.Clone(list), s)
+}
+
+var (
+	orgARN = regexp.MustCompile(`^arn:aws:organizations::\d{12}:organization/o-[a-z0-9]{10,32}$`)
+	ouARN  = regexp.MustCompile(`^arn:aws:organizations::\d{12}:ou/o-[a-z0-9]{10,32}/ou-[0-9a-z]{4,32}-[0-9a-z]{8,32}$`)
+)
+
+func (p launchPermissionParam) check() error {
+	const code = "InvalidAMIAttributeItemValue"
+	switch {
+	case p.OrganizationArn != "" && !orgARN.MatchString(p.OrganizationArn):
+		return fail(code, "Invalid attribute item value \"%s\" for organizationArn item type.", p.OrganizationArn)
+	case p.OrganizationalUnitArn != "" && !ouARN.MatchString(p.OrganizationalUnitArn):
+		return fail(code, "Invalid attribute item value \"%s\" for organizationalUnitArn item type.", p.OrganizationalUnitArn)
+	case p.OrganizationArn != "" || p.OrganizationalUnitArn != "":
+		return nil
+	}
+	return checkPermission(p.UserId, p.Group, code)
+}
+
+// permissions brings the struct form and the flat form of the request into one.
+func (in *modifyImageAttributeRequest) permissions() (add, remove []launchPermissionParam, err error) {
+	if in.LaunchPermission != nil {
+		add, remove = in.LaunchPermission.Add, in.LaunchPermission.Remove
+	}
+	var flat []launchPermissionParam
+	for _, user := range in.UserId {
+		flat = append(flat, launchPermissionParam{UserId: user})
+	}
+	for _, group := range in.UserGroup {
+		flat = append(flat, launchPermissionParam{Group: group})
+	}
+	for _, arn := range in.OrganizationArn {
+		flat = append(flat, launchPermissionParam{OrganizationArn: arn})
+	}
+	for _, arn := range in.OrganizationalUnitArn {
+		flat = append(flat, launchPermissionParam{OrganizationalUnitArn: arn})
+	}
+	switch {
+	case len(flat) == 0:
+	case in.OperationType == "add":
+		add = append(add, flat...)
+	case in.OperationType == "remove":
+		remove = append(remove, flat...)
+	default:
+		return nil, nil, badParameter(in.OperationType, "operationType", "Valid values: add, remove.")
+	}
+	if len(add)+len(remove) == 0 {
+		return nil, nil, missing("LaunchPermission")
+	}
+	for _, p := range append(slices.Clone(add), remove...) {
+		if err := p.check(); err != nil {
+			return nil, nil, err
+		}
+	}
+	return add, remove, nil
+}
+
+// resetImageAttribute takes all launch permissions away; there is no other attribute to reset.
+func resetImageAttribute(q *call, in *imageAttributeRequest) (*done, error) {
+	i, err := q.ownImage(in.ImageId)
+	if err != nil {
+		return nil, err
+	}
+	if in.Attribute != "launchPermission" {
+		return nil, badParameter(in.Attribute, "attribute", "Only launchPermission can be reset.")
+	}
+	q.images.Put(q.tx, i.ID, i.unshared())
+	return success, nil
+}
+
+func (i imageRow) unshared() imageRow {
+	i.Public, i.Users, i.Orgs, i.OUs = false, nil, nil, nil
+	return i
+}

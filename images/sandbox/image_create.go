@@ -1,0 +1,284 @@
+package sandbox
+
+import (
+	"slices"
+)
+
+type ebsParam struct {
+	DeleteOnTermination *bool
+	Encrypted           *bool
+	Iops, Throughput    int32
+	KmsKeyId            string
+	SnapshotId          string
+	VolumeSize          int32
+	VolumeType          string
+}
+
+type deviceParam struct {
+	DeviceName  string
+	VirtualName string
+	NoDevice    *string
+	Ebs         *ebsParam
+}
+
+type imageAnswer struct {
+	ID string `xml:"imageId"`
+}
+
+type createImageRequest struct {
+	InstanceId         string `query:",required"`
+	Name               string `query:",required"`
+	Description        string
+	NoReboot           bool
+	BlockDeviceMapping []deviceParam
+	TagSpecification   []tagSpecParam
+}
+
+// createImage stores a pending image and a pending snapshot; captureImage does the work. It has no client token: a second
+// call with the same name is told so (ec2-facts 2.1).
+func createImage(q *call, in *createImageRequest) (*imageAnswer, error) {
+	specs, err := tagSpecs(in.TagSpecification, "image", "snapshot")
+	if err != nil {
+		return nil, err
+	}
+	inst, err := q.instance(in.InstanceId)
+	if err != nil {
+		return nil, err
+	}
+	if inst.State != running && inst.State != stopped {
+		return nil, fail("InvalidParameterValue", "Instance is not in state 'running' or 'stopped'; %s is %s", inst.ID, inst.State)
+	}
+	if err := q.freeImageName(in.Name); err != nil {
+		return nil, err
+	}
+	v, err := q.volume(inst.VolumeID)
+	if err != nil {
+		return nil, err
+	}
+	d := device{Name: inst.RootDevice, SizeGiB: v.SizeGiB, Type: v.Type, DeleteOnTermination: v.DeleteOnTermination,
+		Encrypted: v.Encrypted, KMSKey: v.KMSKey, IOPS: v.IOPS, Throughput: v.Throughput}
+	if d, err = d.override(in.BlockDeviceMapping); err != nil {
+		return nil, err
+	}
+	id := newID("ami-")
+	s := q.newSnapshot(v, "Created by CreateImage("+inst.ID+") for "+id, specs["snapshot"])
+	d.SnapshotID = s.ID
+	source, _ := q.images.Get(q.tx, inst.ImageID)
+	i := imageRow{place: q.place, ID: id, Name: in.Name, Description: in.Description, Architecture: inst.Architecture, State: pending,
+		Created: q.now, RootDevice: inst.RootDevice, Devices: []device{d}, BootMode: inst.BootMode, ENA: inst.ENA,
+		Sriov: source.Sriov, TPMSupport: source.TPMSupport, SourceInstance: inst.ID,
+		Job: &imageJob{InstanceID: inst.ID, Reboot: inst.State == running && !in.NoReboot}}
+	q.images.Put(q.tx, id, i)
+	q.setTags(id, specs["image"])
+	q.after(func() { q.jobs.run(inst.ID, func() { q.captureImage(id) }) })
+	return &imageAnswer{id}, nil
+}
+
+// override applies the mappings of CreateImage, which may change nothing but DeleteOnTermination (ec2-facts 2.8).
+func (d device) override(params []deviceParam) (device, error) {
+	for _, p := range params {
+		switch {
+		case p.DeviceName != d.Name:
+			return d, onlyRoot(p.DeviceName, d.Name)
+		case p.NoDevice != nil || p.VirtualName != "" || p.Ebs == nil:
+			return d, fail("InvalidBlockDeviceMapping", "The root device %s cannot be left out of the image", d.Name)
+		case p.Ebs.SnapshotId != "" || p.Ebs.KmsKeyId != "" || p.Ebs.Encrypted != nil || p.Ebs.VolumeSize != 0 && p.Ebs.VolumeSize != d.SizeGiB:
+			return d, fail("InvalidBlockDeviceMapping", "Only deleteOnTermination and the volume type of %s can be changed by CreateImage", d.Name)
+		}
+		if p.Ebs.VolumeType != "" {
+			d.Type, d.IOPS, d.Throughput = p.Ebs.VolumeType, p.Ebs.Iops, p.Ebs.Throughput
+		}
+		if p.Ebs.DeleteOnTermination != nil {
+			d.DeleteOnTermination = *p.Ebs.DeleteOnTermination
+		}
+	}
+	return d, nil
+}
+
+func onlyRoot(name, root string) error {
+	return fail("Unsupported", "This sandbox attaches no volume but the root device, %s; leave the mapping of %s out", root, name)
+}
+
+type registerImageRequest struct {
+	Name               string `query:",required"`
+	Description        string
+	Architecture       string
+	RootDeviceName     string
+	BlockDeviceMapping []deviceParam
+	BootMode           string
+	EnaSupport         bool
+	ImdsSupport        string
+	SriovNetSupport    string
+	TpmSupport         string
+	VirtualizationType string
+	TagSpecification   []tagSpecParam
+}
+
+func (in *registerImageRequest) check() error {
+	switch {
+	case in.VirtualizationType != "" && in.VirtualizationType != "hvm":
+		return fail("Unsupported", "Only hvm images run here, not %s", in.VirtualizationType)
+	case in.Architecture != "" && in.Architecture != "x86_64" && in.Architecture != "arm64":
+		return badParameter(in.Architecture, "architecture", "Valid values: x86_64, arm64.")
+	case !slices.Contains([]string{"", "legacy-bios", "uefi", "uefi-preferred"}, in.BootMode):
+		return badParameter(in.BootMode, "bootMode", "Valid values: legacy-bios, uefi, uefi-preferred.")
+	case in.ImdsSupport != "" && in.ImdsSupport != "v2.0":
+		return badParameter(in.ImdsSupport, "imdsSupport", "Valid values: v2.0.")
+	case in.TpmSupport != "" && in.TpmSupport != "v2.0":
+		return badParameter(in.TpmSupport, "tpmSupport", "Valid values: v2.0.")
+	case in.RootDeviceName == "" || len(in.BlockDeviceMapping) == 0:
+		return missing("RootDeviceName and BlockDeviceMapping")
+	}
+	return nil
+}
+
+func registerImage(q *call, in *registerImageRequest) (*imageAnswer, error) {
+	specs, err := tagSpecs(in.TagSpecification, "image", "snapshot")
+	if err != nil {
+		return nil, err
+	}
+	if err := firstError(in.check(), q.freeImageName(in.Name)); err != nil {
+		return nil, err
+	}
+	d, err := q.registeredDevice(in)
+	if err != nil {
+		return nil, err
+	}
+	i := imageRow{place: q.place, ID: newID("ami-"), Name: in.Name, Description: in.Description, Architecture: in.Architecture,
+		State: available, Created: q.now, RootDevice: in.RootDeviceName, Devices: []device{d}, BootMode: in.BootMode,
+		ENA: in.EnaSupport, IMDSSupport: in.ImdsSupport, Sriov: in.SriovNetSupport, TPMSupport: in.TpmSupport}
+	if i.Architecture == "" {
+		i.Architecture = "x86_64"
+	}
+	q.images.Put(q.tx, i.ID, i)
+	q.setTags(i.ID, specs["image"])
+	if specs["snapshot"] != nil {
+		q.setTags(d.SnapshotID, specs["snapshot"])
+	}
+	return &imageAnswer{i.ID}, nil
+}
+
+// registeredDevice is the root device of an image to be registered: a snapshot of the caller's.
+func (q *call) registeredDevice(in *registerImageRequest) (device, error) {
+	var d device
+	for _, p := range in.BlockDeviceMapping {
+		if p.DeviceName != in.RootDeviceName {
+			return d, onlyRoot(p.DeviceName, in.RootDeviceName)
+		}
+		if p.Ebs == nil || p.Ebs.SnapshotId == "" {
+			return d, fail("InvalidBlockDeviceMapping", "The root device %s needs a snapshot", p.DeviceName)
+		}
+		if p.Ebs.Encrypted != nil || p.Ebs.KmsKeyId != "" {
+			return d, fail("InvalidBlockDeviceMapping", "The encryption of a snapshot cannot be changed by RegisterImage")
+		}
+		s, err := q.sourceSnapshot(q.Region, p.Ebs.SnapshotId)
+		if err != nil {
+			return d, err
+		}
+		if s.Account != q.Account {
+			return d, fail("InvalidSnapshot.NotFound", "The snapshot '%s' is not yours; copy it first", s.ID)
+		}
+		d = device{Name: p.DeviceName, SnapshotID: s.ID, SizeGiB: p.Ebs.VolumeSize, Type: p.Ebs.VolumeType, IOPS: p.Ebs.Iops,
+			Throughput: p.Ebs.Throughput, Encrypted: s.Encrypted, KMSKey: s.KMSKey,
+			DeleteOnTermination: p.Ebs.DeleteOnTermination == nil || *p.Ebs.DeleteOnTermination}
+		if d, err = d.complete(s); err != nil {
+			return d, err
+		}
+	}
+	if d.Name == "" {
+		return d, fail("InvalidBlockDeviceMapping", "There is no mapping of the root device %s", in.RootDeviceName)
+	}
+	return d, nil
+}
+
+type copyImageRequest struct {
+	Name             string `query:",required"`
+	SourceRegion     string `query:",required"`
+	SourceImageId    string `query:",required"`
+	Description      string
+	ClientToken      string
+	Encrypted        *bool
+	KmsKeyId         string
+	CopyImageTags    bool
+	TagSpecification []tagSpecParam
+}
+
+// copyImage is called in the destination Region. The copy shares the source's blob; it is pending until finishImageCopy.
+// Launch permissions, deprecation and protection are not copied (ec2-facts 3.5), and names need not be unique (2.3).
+func copyImage(q *call, in *copyImageRequest) (*imageAnswer, error) {
+	token, err := q.clientToken(in.ClientToken, withoutToken(*in, func(r *copyImageRequest) { r.ClientToken = "" }))
+	if err != nil {
+		return nil, err
+	}
+	if token.ID != "" {
+		return &imageAnswer{token.ID}, nil
+	}
+	specs, err := tagSpecs(in.TagSpecification, "image", "snapshot")
+	if err != nil {
+		return nil, err
+	}
+	if err := checkImageName(in.Name); err != nil {
+		return nil, err
+	}
+	if _, known := regionByName(in.SourceRegion); !known {
+		return nil, badParameter(in.SourceRegion, "sourceRegion", "Invalid region provided.")
+	}
+	from := q.at(in.SourceRegion)
+	source, err := from.usableImage(in.SourceImageId)
+	if err != nil {
+		return nil, err
+	}
+	s, err := q.copyRoot(source, in)
+	if err != nil {
+		return nil, err
+	}
+	i := source.copyTo(q, in.Name, in.Description)
+	s.Description = "Copied for DestinationAmi " + i.ID + " from SourceAmi " + source.ID + " for SourceSnapshot " + source.root().SnapshotID + "."
+	i.Devices[0].SnapshotID, i.Devices[0].Encrypted, i.Devices[0].KMSKey = s.ID, s.Encrypted, s.KMSKey
+	tags := specs["image"]
+	if in.CopyImageTags {
+		if tags, err = merged(from.seenTags(source.ID, source.Account), tags); err != nil {
+			return nil, err
+		}
+	}
+	q.snapshots.Put(q.tx, s.ID, s)
+	q.images.Put(q.tx, i.ID, i)
+	q.setTags(s.ID, specs["snapshot"])
+	q.setTags(i.ID, tags)
+	q.keepToken(in.ClientToken, token, i.ID)
+	q.after(func() { q.jobs.run(i.ID, func() { q.finishImageCopy(i.ID) }) })
+	return &imageAnswer{i.ID}, nil
+}
+
+// copyTo is a pending image of the caller's with what a copy takes over.
+func (i *imageRow) copyTo(q *call, name, description string) imageRow {
+	return imageRow{place: q.place, ID: newID("ami-"), Name: name, Description: description, Architecture: i.Architecture,
+		State: pending, Created: q.now, RootDevice: i.RootDevice, Devices: slices.Clone(i.Devices), BootMode: i.BootMode,
+		IMDSSupport: i.IMDSSupport, TPMSupport: i.TPMSupport, Sriov: i.Sriov, ENA: i.ENA, SourceImage: i.ID, SourceFrom: i.Region}
+}
+
+// copyRoot copies the image's snapshot, which must be shared with the caller too (ec2-facts 4.6).
+func (q *call) copyRoot(source imageRow, in *copyImageRequest) (snapshotRow, error) {
+	root, ok := q.snapshots.Get(q.tx, source.root().SnapshotID)
+	if !ok || !q.at(source.Region).seesSnapshot(&root) {
+		return root, fail("InvalidRequest", "You do not have permission to access the storage of this ami")
+	}
+	if root.State != "completed" {
+		return root, fail("IncorrectState", "The snapshot '%s' of image %s is %s", root.ID, source.ID, root.State)
+	}
+	return q.copyOf(root, "", in.Encrypted, in.KmsKeyId)
+}
+
+// merged is the tags of a source with those of the request over them.
+func merged(base, over map[string]string) (map[string]string, error) {
+	out := map[string]string{}
+	for _, tags := range []map[string]string{base, over} {
+		for key, value := range tags {
+			out[key] = value
+		}
+	}
+	if len(out) > maxTags {
+		return nil, tooManyTags()
+	}
+	return out, nil
+}

@@ -1,0 +1,260 @@
+package sandbox
+
+import (
+	"regexp"
+	"slices"
+	"time"
+
+	"github.com/imgops/imgops/images/sandbox/query"
+)
+
+type reasonItem struct {
+	Code    string `xml:"code"`
+	Message string `xml:"message"`
+}
+
+func (r *reason) item() *reasonItem {
+	if r == nil {
+		return nil
+	}
+	return &reasonItem{r.Code, r.Message}
+}
+
+type imageItem struct {
+	PlatformDetails string                 `xml:"platformDetails"`
+	UsageOperation  string                 `xml:"usageOperation"`
+	Devices         query.List[deviceItem] `xml:"blockDeviceMapping"`
+	Description     string                 `xml:"description,omitempty"`
+	ENA             bool                   `xml:"enaSupport"`
+	Hypervisor      string                 `xml:"hypervisor"`
+	Name            string                 `xml:"name"`
+	RootDevice      string                 `xml:"rootDeviceName"`
+	RootDeviceType  string                 `xml:"rootDeviceType"`
+	Sriov           string                 `xml:"sriovNetSupport,omitempty"`
+	Reason          *reasonItem            `xml:"stateReason"`
+	Tags            *query.List[tagItem]   `xml:"tagSet"`
+	Virtualization  string                 `xml:"virtualizationType"`
+	BootMode        string                 `xml:"bootMode,omitempty"`
+	TPM             string                 `xml:"tpmSupport,omitempty"`
+	DeprecationTime string                 `xml:"deprecationTime,omitempty"`
+	IMDSSupport     string                 `xml:"imdsSupport,omitempty"`
+	SourceInstance  string                 `xml:"sourceInstanceId,omitempty"`
+	Protection      string                 `xml:"deregistrationProtection,omitempty"`
+	LastLaunched    string                 `xml:"lastLaunchedTime,omitempty"`
+	SourceImage     string                 `xml:"sourceImageId,omitempty"`
+	SourceRegion    string                 `xml:"sourceImageRegion,omitempty"`
+	ID              string                 `xml:"imageId"`
+	Location        string                 `xml:"imageLocation"`
+	State           string                 `xml:"imageState"`
+	OwnerID         string                 `xml:"imageOwnerId"`
+	Created         string                 `xml:"creationDate"`
+	Public          bool                   `xml:"isPublic"`
+	Architecture    string                 `xml:"architecture"`
+	Type            string                 `xml:"imageType"`
+}
+
+type deviceItem struct {
+	EBS  ebsItem `xml:"ebs"`
+	Name string  `xml:"deviceName"`
+}
+
+type ebsItem struct {
+	DeleteOnTermination bool   `xml:"deleteOnTermination"`
+	IOPS                int32  `xml:"iops,omitempty"`
+	SnapshotID          string `xml:"snapshotId,omitempty"`
+	SizeGiB             int32  `xml:"volumeSize"`
+	Type                string `xml:"volumeType"`
+	KMSKey              string `xml:"kmsKeyId,omitempty"`
+	Throughput          int32  `xml:"throughput,omitempty"`
+	Encrypted           bool   `xml:"encrypted"`
+}
+
+// deviceItems has no snapshot ids while the image is pending (ec2-facts 2.16).
+func deviceItems(i *imageRow) query.List[deviceItem] {
+	var list query.List[deviceItem]
+	for _, d := range i.Devices {
+		e := ebsItem{DeleteOnTermination: d.DeleteOnTermination, SnapshotID: d.SnapshotID, SizeGiB: d.SizeGiB, Type: d.Type,
+			KMSKey: d.KMSKey, Encrypted: d.Encrypted, Throughput: d.Throughput, IOPS: d.IOPS}
+		if i.State == pending || i.State == failed {
+			e.SnapshotID = ""
+		}
+		list.Items = append(list.Items, deviceItem{e, d.Name})
+	}
+	return list
+}
+
+// lastLaunched is shown a day late, and to the owner only (ec2-facts 6.12).
+func (q *call) lastLaunched(i *imageRow) string {
+	if i.Account != q.Account || i.LastLaunched.IsZero() || q.now.Sub(i.LastLaunched) < 24*time.Hour {
+		return ""
+	}
+	return i.LastLaunched.UTC().Format(time.RFC3339)
+}
+
+func (q *call) imageItem(i *imageRow) imageItem {
+	item := imageItem{PlatformDetails: "Linux/UNIX", UsageOperation: "RunInstances", Devices: deviceItems(i), Description: i.Description,
+		ENA: i.ENA, Hypervisor: "xen", Name: i.Name, RootDevice: i.RootDevice, RootDeviceType: "ebs", Sriov: i.Sriov,
+		Reason: i.Reason.item(), Tags: optionalTagSet(q.seenTags(i.ID, i.Account)), Virtualization: "hvm", BootMode: i.BootMode,
+		TPM: i.TPMSupport, DeprecationTime: timestamp(i.DeprecateAt), IMDSSupport: i.IMDSSupport, LastLaunched: q.lastLaunched(i),
+		SourceImage: i.SourceImage, SourceRegion: i.SourceFrom, ID: i.ID, Location: i.Account + "/" + i.Name, State: i.State,
+		OwnerID: i.Account, Created: timestamp(i.Created), Public: i.Public, Architecture: i.Architecture, Type: "machine"}
+	if i.Account == q.Account {
+		item.SourceInstance, item.Protection = i.SourceInstance, q.protection(i)
+	}
+	return item
+}
+
+type describeImagesRequest struct {
+	ImageId           []string
+	Owner             []string
+	ExecutableBy      []string
+	IncludeDeprecated bool
+	IncludeDisabled   bool
+	Filter            []filterParam
+	pageParams
+}
+
+type describeImagesAnswer struct {
+	NextToken string                `xml:"nextToken,omitempty"`
+	Images    query.List[imageItem] `xml:"imagesSet"`
+}
+
+var imageFilters = fields[imageRow]{
+	"architecture":         one(func(i *imageRow) string { return i.Architecture }),
+	"boot-mode":            one(func(i *imageRow) string { return i.BootMode }),
+	"creation-date":        one(func(i *imageRow) string { return timestamp(i.Created) }),
+	"description":          one(func(i *imageRow) string { return i.Description }),
+	"ena-support":          flag(func(i *imageRow) bool { return i.ENA }),
+	"hypervisor":           func(*imageRow) []string { return []string{"xen"} },
+	"image-id":             one(func(i *imageRow) string { return i.ID }),
+	"image-type":           func(*imageRow) []string { return []string{"machine"} },
+	"is-public":            flag(func(i *imageRow) bool { return i.Public }),
+	"kernel-id":            func(*imageRow) []string { return nil },
+	"manifest-location":    one(func(i *imageRow) string { return i.Account + "/" + i.Name }),
+	"name":                 one(func(i *imageRow) string { return i.Name }),
+	"owner-alias":          func(*imageRow) []string { return nil },
+	"owner-id":             one(func(i *imageRow) string { return i.Account }),
+	"platform":             func(*imageRow) []string { return nil },
+	"product-code":         func(*imageRow) []string { return nil },
+	"product-code.type":    func(*imageRow) []string { return nil },
+	"ramdisk-id":           func(*imageRow) []string { return nil },
+	"root-device-name":     one(func(i *imageRow) string { return i.RootDevice }),
+	"root-device-type":     func(*imageRow) []string { return []string{"ebs"} },
+	"source-image-id":      one(func(i *imageRow) string { return i.SourceImage }),
+	"source-image-region":  one(func(i *imageRow) string { return i.SourceFrom }),
+	"source-instance-id":   one(func(i *imageRow) string { return i.SourceInstance }),
+	"sriov-net-support":    one(func(i *imageRow) string { return i.Sriov }),
+	"state":                one(func(i *imageRow) string { return i.State }),
+	"state-reason-code":    one(func(i *imageRow) string { return i.reason().Code }),
+	"state-reason-message": one(func(i *imageRow) string { return i.reason().Message }),
+	"tpm-support":          one(func(i *imageRow) string { return i.TPMSupport }),
+	"virtualization-type":  func(*imageRow) []string { return []string{"hvm"} },
+
+	"block-device-mapping.delete-on-termination": flag(func(i *imageRow) bool { return i.root().DeleteOnTermination }),
+	"block-device-mapping.device-name":           one(func(i *imageRow) string { return i.root().Name }),
+	"block-device-mapping.encrypted":             flag(func(i *imageRow) bool { return i.root().Encrypted }),
+	"block-device-mapping.snapshot-id":           one(func(i *imageRow) string { return i.root().SnapshotID }),
+	"block-device-mapping.volume-size":           one(func(i *imageRow) string { return number(i.root().SizeGiB) }),
+	"block-device-mapping.volume-type":           one(func(i *imageRow) string { return i.root().Type }),
+}
+
+func (i *imageRow) reason() reason {
+	if i.Reason == nil {
+		return reason{}
+	}
+	return *i.Reason
+}
+
+// root is the device that images here have: one. An image without it does not come into being.
+func (i *imageRow) root() device {
+	if len(i.Devices) == 0 {
+		return device{}
+	}
+	return i.Devices[0]
+}
+
+var ownerWord = regexp.MustCompile(`^(\d{12}|self|amazon|aws-marketplace|aws-backup-vault)$`)
+
+func describeImages(q *call, in *describeImagesRequest) (*describeImagesAnswer, error) {
+	match, err := filters(in.Filter, imageFilters, func(i *imageRow) map[string]string { return q.seenTags(i.ID, i.Account) })
+	if err != nil {
+		return nil, err
+	}
+	for _, owner := range in.Owner {
+		if !ownerWord.MatchString(owner) {
+			return nil, fail("InvalidUserID.Malformed", "Invalid user id: \"%s\"", owner)
+		}
+	}
+	candidates, err := q.imageCandidates(in)
+	if err != nil {
+		return nil, err
+	}
+	owners := patterns(q.accountWords(in.Owner))
+	found := candidates[:0]
+	for _, i := range candidates {
+		hidden := i.State == disabled && !in.IncludeDisabled || q.hiddenByAge(i) && !in.IncludeDeprecated && len(in.ImageId) == 0
+		if hidden || len(in.Owner) > 0 && !owners(i.Account) || len(in.ExecutableBy) > 0 && !q.executable(i, in.ExecutableBy) {
+			continue
+		}
+		if match.match(i) {
+			found = append(found, i)
+		}
+	}
+	rows, next, err := page(in.pageParams, 1, found, func(i *imageRow) string { return i.ID })
+	out := &describeImagesAnswer{NextToken: next}
+	for _, i := range rows {
+		out.Images.Items = append(out.Images.Items, q.imageItem(i))
+	}
+	return out, err
+}
+
+// hiddenByAge: a deprecated image is hidden from all but its owner (ec2-facts 6.2).
+func (q *call) hiddenByAge(i *imageRow) bool {
+	return i.Account != q.Account && !i.DeprecateAt.IsZero() && !q.now.Before(i.DeprecateAt)
+}
+
+// imageCandidates are the images of the ids, or all that the caller sees. An id that was deregistered gives no image and
+// no error (ec2-facts 6.9).
+func (q *call) imageCandidates(in *describeImagesRequest) ([]*imageRow, error) {
+	var out []*imageRow
+	if len(in.ImageId) > 0 {
+		for _, id := range in.ImageId {
+			i, err := q.visibleImage(id)
+			if err != nil && i.State != deregistered {
+				return nil, err
+			}
+			if err == nil && !slices.ContainsFunc(out, func(o *imageRow) bool { return o.ID == id }) {
+				out = append(out, &i)
+			}
+		}
+		return out, nil
+	}
+	own := "own:" + q.key()
+	for _, i := range q.images.Scan(q.tx, own) {
+		out = append(out, i)
+	}
+	for _, i := range q.images.Scan(q.tx, "user:"+q.Region+"/"+q.Account) {
+		if i.Account != q.Account && !i.Public {
+			out = append(out, i)
+		}
+	}
+	for _, i := range q.images.Scan(q.tx, "public:"+q.Region) {
+		if i.Account != q.Account {
+			out = append(out, i)
+		}
+	}
+	return out, nil
+}
+
+// executable applies ExecutableUsers: who has an explicit launch permission. Only the owner sees those of others.
+func (q *call) executable(i *imageRow, users []string) bool {
+	return slices.ContainsFunc(users, func(user string) bool {
+		switch user {
+		case "all":
+			return i.Public
+		case "self":
+			return slices.Contains(i.Users, q.Account)
+		}
+		return slices.Contains(i.Users, user) && (i.Account == q.Account || user == q.Account)
+	})
+}

@@ -1,0 +1,270 @@
+package sandbox
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+type interfaceParam struct {
+	DeviceIndex              *int32
+	SubnetId                 string
+	SecurityGroupId          []string
+	PrivateIpAddress         string
+	AssociatePublicIpAddress *bool
+	DeleteOnTermination      *bool
+	Description              string
+}
+
+type metadataParam struct {
+	HttpTokens, HttpEndpoint, HttpProtocolIpv6, InstanceMetadataTags string
+	HttpPutResponseHopLimit                                          *int32
+}
+
+type runInstancesRequest struct {
+	ImageId                           string
+	InstanceType                      string
+	MinCount                          int32 `query:",required"`
+	MaxCount                          int32 `query:",required"`
+	KeyName                           string
+	SecurityGroupId, SecurityGroup    []string
+	SubnetId, PrivateIpAddress        string
+	Placement                         struct{ AvailabilityZone, Tenancy string }
+	NetworkInterface                  []interfaceParam
+	UserData                          []byte
+	BlockDeviceMapping                []deviceParam
+	MetadataOptions                   metadataParam
+	InstanceInitiatedShutdownBehavior string
+	DisableApiTermination             bool
+	DisableApiStop                    bool
+	EbsOptimized                      bool
+	Monitoring                        struct{ Enabled bool }
+	CreditSpecification               struct{ CpuCredits string }
+	ClientToken                       string
+	TagSpecification                  []tagSpecParam
+}
+
+const (
+	maxUserData  = 16 << 10
+	maxPerLaunch = 100
+)
+
+// launch is a RunInstances request on the way to its instances: everything looked up and checked.
+type launch struct {
+	template instanceRow
+	root     device
+	blob     string
+	subnet   subnetItem
+	tags     map[string]map[string]string
+	address  string // asked for, or empty
+	image    imageRow
+}
+
+// runInstances checks, stores pending instances with their volumes, and leaves the rest to reconcileInstance.
+func runInstances(q *call, in *runInstancesRequest) (*reservationItem, error) {
+	token, err := q.clientToken(in.ClientToken, withoutToken(*in, func(r *runInstancesRequest) { r.ClientToken = "" }))
+	if err != nil {
+		return nil, err
+	}
+	if token.ID != "" {
+		if r, found := q.reservation(token.ID); found {
+			return &r, nil
+		}
+	}
+	l, err := q.prepare(in)
+	if err != nil {
+		return nil, err
+	}
+	addresses, err := q.freeAddresses(l, int(in.MinCount), int(in.MaxCount))
+	if err != nil {
+		return nil, err
+	}
+	l.template.ReservationID = newID("r-")
+	for n, address := range addresses {
+		q.launchOne(l, n, address)
+	}
+	l.image.LastLaunched = q.now
+	q.images.Put(q.tx, l.image.ID, l.image)
+	q.keepToken(in.ClientToken, token, l.template.ReservationID)
+	r, _ := q.reservation(l.template.ReservationID)
+	return &r, nil
+}
+
+func (q *call) launchOne(l launch, index int, address netip.Addr) {
+	i := l.template
+	i.ID, i.ENI, i.LaunchIndex, i.Address = newID("i-"), newID("eni-"), index, address.String()
+	v := q.newVolume(l.root, l.blob, i.Zone)
+	v.State, v.InstanceID, v.Attached = "in-use", i.ID, q.now
+	i.VolumeID = v.ID
+	q.volumes.Put(q.tx, v.ID, v)
+	q.instances.Put(q.tx, i.ID, i)
+	q.setTags(i.ID, l.tags["instance"])
+	q.setTags(v.ID, l.tags["volume"])
+	q.setTags(i.ENI, l.tags["network-interface"])
+	q.after(func() { q.reconcile(i.ID) })
+}
+
+// prepare checks the request piece by piece.
+func (q *call) prepare(in *runInstancesRequest) (launch, error) {
+	var l launch
+	var err error
+	if l.tags, err = tagSpecs(in.TagSpecification, "instance", "volume", "network-interface"); err != nil {
+		return l, err
+	}
+	if err := in.flattenInterface(); err != nil {
+		return l, err
+	}
+	if l.image, err = q.launchImage(in); err != nil {
+		return l, err
+	}
+	if l.root, l.blob, err = q.launchRoot(l.image, in.BlockDeviceMapping); err != nil {
+		return l, err
+	}
+	if l.subnet, err = q.launchSubnet(in); err != nil {
+		return l, err
+	}
+	l.address = in.PrivateIpAddress
+	l.template, err = q.launchTemplate(in, l)
+	return l, err
+}
+
+// launchTemplate is the instance without what differs between those of one request.
+func (q *call) launchTemplate(in *runInstancesRequest, l launch) (instanceRow, error) {
+	image := l.image
+	i := instanceRow{place: q.place, Zone: l.subnet.Zone, SubnetID: l.subnet.ID, VpcID: l.subnet.VpcID, ImageID: image.ID, Type: in.InstanceType,
+		Architecture: image.Architecture, State: pending, UserData: in.UserData, ShutdownBehavior: in.InstanceInitiatedShutdownBehavior,
+		ClientToken: in.ClientToken, Created: q.now, Launched: q.now, RootDevice: image.RootDevice, ENA: image.ENA, EBSOptimized: in.EbsOptimized,
+		Monitoring: in.Monitoring.Enabled, SourceDestCheck: true, NoTermination: in.DisableApiTermination, NoStop: in.DisableApiStop,
+		CPUCredits: in.CreditSpecification.CpuCredits, BootMode: image.BootMode}
+	if i.ShutdownBehavior == "" {
+		i.ShutdownBehavior = "stop"
+	}
+	switch {
+	case len(in.UserData) > maxUserData:
+		return i, fail("InvalidParameterValue", "User data is limited to %d bytes", maxUserData)
+	case i.ShutdownBehavior != "stop" && i.ShutdownBehavior != "terminate":
+		return i, badParameter(i.ShutdownBehavior, "instanceInitiatedShutdownBehavior", "Valid values: stop, terminate.")
+	case in.Placement.Tenancy != "" && in.Placement.Tenancy != "default":
+		return i, fail("Unsupported", "This sandbox has no tenancy but default")
+	case !slices.Contains([]string{"", "standard", "unlimited"}, i.CPUCredits):
+		return i, badParameter(i.CPUCredits, "cpuCredits", "Valid values: standard, unlimited.")
+	}
+	if in.KeyName != "" {
+		k, err := q.keyPairByName(in.KeyName)
+		if err != nil {
+			return i, err
+		}
+		i.KeyName, i.PublicKey = k.Name, k.Public
+	}
+	var err error
+	if i.Groups, err = q.launchGroups(in); err != nil {
+		return i, err
+	}
+	i.Metadata = metadataOptions{Tokens: "optional", Endpoint: "enabled", Tags: disabled, IPv6: disabled, HopLimit: 1}
+	if image.IMDSSupport == "v2.0" {
+		i.Metadata.Tokens, i.Metadata.HopLimit = "required", 2
+	}
+	if i.Metadata, err = in.MetadataOptions.apply(i.Metadata); err != nil {
+		return i, err
+	}
+	return i, checkMetadataTags(i.Metadata, l.tags["instance"])
+}
+
+// flattenInterface moves the one network interface's parameters to where the rest is; both at once are refused, as on EC2.
+func (in *runInstancesRequest) flattenInterface() error {
+	if len(in.NetworkInterface) == 0 {
+		return nil
+	}
+	if len(in.NetworkInterface) > 1 || in.NetworkInterface[0].DeviceIndex == nil || *in.NetworkInterface[0].DeviceIndex != 0 {
+		return fail("Unsupported", "This sandbox gives an instance one network interface, with device index 0")
+	}
+	if in.SubnetId != "" || len(in.SecurityGroupId)+len(in.SecurityGroup) > 0 {
+		return combination("Network interfaces and an instance-level subnet ID or security groups may not be specified on the same request")
+	}
+	n := in.NetworkInterface[0]
+	in.SubnetId, in.SecurityGroupId = n.SubnetId, n.SecurityGroupId
+	if n.PrivateIpAddress != "" {
+		in.PrivateIpAddress = n.PrivateIpAddress
+	}
+	return nil
+}
+
+// launchImage resolves resolve:ssm: and checks that the image can be launched on the instance type.
+func (q *call) launchImage(in *runInstancesRequest) (imageRow, error) {
+	switch {
+	case in.ImageId == "":
+		return imageRow{}, missing("ImageId")
+	case in.InstanceType == "":
+		return imageRow{}, missing("InstanceType")
+	case in.MinCount < 1 || in.MaxCount < in.MinCount:
+		return imageRow{}, badParameter(number(in.MinCount), "minCount", "Give 1 <= MinCount <= MaxCount.")
+	case in.MinCount > maxPerLaunch:
+		return imageRow{}, fail("InstanceLimitExceeded", "A request can launch at most %d instances", maxPerLaunch)
+	}
+	id := in.ImageId
+	if name, ok := strings.CutPrefix(id, "resolve:ssm:"); ok {
+		var err error
+		if id, err = q.resolveImage(name); err != nil {
+			return imageRow{}, err
+		}
+	}
+	image, err := q.usableImage(id)
+	if err != nil {
+		return image, err
+	}
+	t, err := typeByName(in.InstanceType)
+	if err != nil {
+		return image, err
+	}
+	if t.Arch != image.Architecture {
+		return image, fail("InvalidParameterValue", "The architecture '%s' of the specified instance type does not match the architecture '%s' of the specified AMI. "+
+			"Specify an instance type and an AMI that have matching architectures, and try again.", t.Arch, image.Architecture)
+	}
+	return image, nil
+}
+
+// launchRoot is the root volume: the image's, with what the request overrides, and the blob that it is made from. The
+// image's owner lets the launch use the snapshot; it need not be shared (ec2-facts 4.5).
+func (q *call) launchRoot(image imageRow, params []deviceParam) (device, string, error) {
+	d := image.root()
+	s, ok := q.snapshots.Get(q.tx, d.SnapshotID)
+	if !ok {
+		return d, "", fail("InvalidSnapshot.NotFound", "The snapshot '%s' of image %s does not exist.", d.SnapshotID, image.ID)
+	}
+	if s.Encrypted && s.Account != q.Account {
+		d.KMSKey = defaultKey(q.place) // ec2-facts 4.11
+	}
+	for _, p := range params {
+		switch {
+		case p.DeviceName != d.Name:
+			return d, "", onlyRoot(p.DeviceName, d.Name)
+		case p.Ebs == nil || p.NoDevice != nil:
+			return d, "", fail("InvalidBlockDeviceMapping", "The root device %s cannot be left out", d.Name)
+		case p.Ebs.SnapshotId != "" && p.Ebs.SnapshotId != d.SnapshotID:
+			return d, "", fail("InvalidBlockDeviceMapping", "snapshotId cannot be modified on root device")
+		}
+		if p.Ebs.VolumeType != "" {
+			d.Type, d.IOPS, d.Throughput = p.Ebs.VolumeType, 0, 0
+		}
+		if p.Ebs.Iops != 0 {
+			d.IOPS = p.Ebs.Iops
+		}
+		if p.Ebs.Throughput != 0 {
+			d.Throughput = p.Ebs.Throughput
+		}
+		if p.Ebs.VolumeSize != 0 {
+			d.SizeGiB = p.Ebs.VolumeSize
+		}
+		if p.Ebs.DeleteOnTermination != nil {
+			d.DeleteOnTermination = *p.Ebs.DeleteOnTermination
+		}
+		if p.Ebs.Encrypted != nil || p.Ebs.KmsKeyId != "" {
+			var err error
+			if d.Encrypted, d.KMSKey, err = q.encryption(p.Ebs.Encrypted, p.Ebs.KmsKeyId, s); err != nil {
+				return d, "", err
+			}
+		}
+	}
+	d, err := d.complete(s)
+	return d, s.Blob, err
+}

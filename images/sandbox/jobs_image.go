@@ -1,0 +1,147 @@
+package sandbox
+
+import (
+	"errors"
+
+	"github.com/imgops/imgops/images/sandbox/state"
+)
+
+// captureImage carries a pending image of CreateImage out: stop the machine if it is to be rebooted, capture the disk,
+// start it again. It runs in the instance's lane, so nothing else happens to the machine meanwhile.
+func (c *Cloud) captureImage(id string) {
+	i, ok := view(c, c.images, id)
+	if !ok || i.Job == nil || len(i.Devices) == 0 || c.ctx.Err() != nil {
+		return
+	}
+	inst, ok := view(c, c.instances, i.Job.InstanceID)
+	if !ok || inst.State == terminated || inst.State == shuttingDown {
+		c.endImage(id, &reason{"Client.InstanceTerminated", "Client.InstanceTerminated: the instance was terminated while the AMI was being created"},
+			errors.New("the instance is terminated"))
+		return
+	}
+	restart := i.Job.Reboot && inst.State == running
+	err := error(nil)
+	if restart {
+		err = c.driver.Stop(c.ctx, inst.ID, false)
+	}
+	if err == nil {
+		err = c.captureDisk(inst.VolumeID, i.Devices[0].SnapshotID)
+	}
+	if c.ctx.Err() != nil {
+		return // the next process does all of it again, and starts the machine
+	}
+	if restart {
+		c.bootAgain(inst)
+	}
+	why := (*reason)(nil)
+	if err != nil {
+		c.log.Error("the sandbox could not create an image", "image", id, "error", err)
+		why = &reason{"Server.InternalError", "Server.InternalError: the disk could not be captured: " + err.Error()}
+	}
+	c.endImage(id, why, err)
+}
+
+// bootAgain starts the machine that a capture has stopped, unless the instance is meant to go elsewhere by now.
+func (c *Cloud) bootAgain(inst instanceRow) {
+	now, ok := view(c, c.instances, inst.ID)
+	if !ok || now.State != running {
+		return
+	}
+	if err := c.boot(inst); err != nil && c.ctx.Err() == nil {
+		c.log.Error("an instance of the sandbox did not start after its image was made", "instance", inst.ID, "error", err)
+		c.changeInstance(inst.ID, running, func(_ *state.Tx, i *instanceRow) {
+			i.State, i.Reason = stopped, &reason{"Server.InternalError", "Server.InternalError: the machine did not start after CreateImage: " + err.Error()}
+		})
+	}
+}
+
+// captureDisk stores a volume's disk as the blob of a pending snapshot. Half a blob of an earlier attempt is thrown away.
+func (c *Cloud) captureDisk(volume, snapshot string) error {
+	b, ok := view(c, c.blobs, snapshot)
+	if !ok {
+		return nil // the snapshot was deleted meanwhile
+	}
+	if c.disks.Has(b.ID) {
+		if err := c.disks.Delete(b.ID); err != nil {
+			return err
+		}
+	}
+	return c.disks.Capture(c.ctx, c.diskPath(volume), b.ID, b.Parent)
+}
+
+// endImage makes a pending image available, or failed for the reason, and its snapshot completed or error.
+func (c *Cloud) endImage(id string, why *reason, err error) {
+	snapshot := ""
+	c.update("image "+id, func(tx *state.Tx) error {
+		i, ok := c.images.Get(tx, id)
+		if !ok {
+			return nil
+		}
+		snapshot = i.root().SnapshotID
+		i.Job = nil
+		if i.State == pending {
+			i.State, i.Reason = available, nil
+			if why != nil {
+				i.State, i.Reason = failed, why
+			}
+		}
+		c.images.Put(tx, id, i)
+		c.endSnapshot(tx, snapshot, err)
+		return nil
+	})
+	c.releaseBlob(snapshot)
+}
+
+// endSnapshot stages the end of a pending snapshot.
+func (c *Cloud) endSnapshot(tx *state.Tx, id string, err error) {
+	s, ok := c.snapshots.Get(tx, id)
+	if !ok || s.State != pending {
+		return
+	}
+	s.State, s.Completed = "completed", c.clock().UTC()
+	if err != nil {
+		s.State, s.Message, s.Blob = "error", err.Error(), ""
+	} else if _, stored, err := c.disks.Size(s.Blob); err == nil {
+		s.StoredBytes = stored
+	}
+	c.snapshots.Put(tx, id, s)
+}
+
+// captureSnapshot carries CreateSnapshot out.
+func (c *Cloud) captureSnapshot(id string) {
+	s, ok := view(c, c.snapshots, id)
+	if !ok || s.State != pending || c.ctx.Err() != nil {
+		return
+	}
+	err := errors.New("the volume is gone")
+	if v, ok := view(c, c.volumes, s.VolumeID); ok && v.State != "deleting" {
+		err = c.captureDisk(v.ID, id)
+	}
+	if c.ctx.Err() != nil {
+		return
+	}
+	if err != nil {
+		c.log.Error("the sandbox could not make a snapshot", "snapshot", id, "error", err)
+	}
+	c.update("snapshot "+id, func(tx *state.Tx) error {
+		c.endSnapshot(tx, id, err)
+		return nil
+	})
+	c.releaseBlob(id)
+}
+
+// finishImageCopy completes a CopyImage: the bytes are shared, so there is nothing to move.
+func (c *Cloud) finishImageCopy(id string) {
+	c.update("complete image "+id, func(tx *state.Tx) error {
+		i, ok := c.images.Get(tx, id)
+		if !ok {
+			return nil
+		}
+		if i.State == pending {
+			i.State = available
+			c.images.Put(tx, id, i)
+		}
+		c.endSnapshot(tx, i.root().SnapshotID, nil)
+		return nil
+	})
+}

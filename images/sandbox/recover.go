@@ -1,0 +1,131 @@
+package sandbox
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/imgops/imgops/images/sandbox/state"
+)
+
+const (
+	keepTokens       = 48 * time.Hour
+	keepDeregistered = 24 * time.Hour
+)
+
+// recover brings a state that a process left, in order or by kill -9, back to one that is true: it stores what has become
+// of the machines, drops what is out of date, and runs the jobs that had not ended.
+func (c *Cloud) recover(ctx context.Context) error {
+	ids, err := c.driver.Running(ctx)
+	if err != nil {
+		return fmt.Errorf("find the sandbox's running machines: %w", err)
+	}
+	if err := c.store.Update(func(tx *state.Tx) error {
+		c.settleInstances(tx, ids)
+		c.sweep(tx)
+		return nil
+	}); err != nil {
+		return err
+	}
+	return c.store.View(func(tx *state.Tx) error {
+		c.resumeImages(tx) // before the instances: a capture that was interrupted comes first in its lane
+		c.resumeRest(tx)
+		return nil
+	})
+}
+
+// settleInstances: what runs, runs; what should run and does not has stopped, unless a capture has stopped it and will
+// start it again.
+func (c *Cloud) settleInstances(tx *state.Tx, ids []string) {
+	captured := map[string]bool{}
+	for _, i := range c.images.All(tx) {
+		if i.Job != nil && i.Job.Reboot {
+			captured[i.Job.InstanceID] = true
+		}
+	}
+	for id, row := range maps.Collect(c.instances.All(tx)) {
+		i, runs := *row, slices.Contains(ids, id)
+		switch {
+		case i.State == pending && runs:
+			i.State, i.Started = running, true
+		case i.State == running && !runs && !captured[id]:
+			i.State, i.Rebooting = stopped, false
+			i.Reason = &reason{"Server.InternalError", "Server.InternalError: the machine was not running when the sandbox was started again"}
+		default:
+			continue
+		}
+		c.instances.Put(tx, id, i)
+	}
+}
+
+// sweep forgets terminated instances, deregistered images, client tokens and dead sessions that nobody asks for any more.
+func (c *Cloud) sweep(tx *state.Tx) {
+	now := c.clock()
+	for id, i := range maps.Collect(c.instances.All(tx)) {
+		if i.goneBy(now) {
+			c.instances.Delete(tx, id)
+			c.tags.Delete(tx, i.key(id))
+			c.tags.Delete(tx, i.key(i.ENI))
+		}
+	}
+	for id, i := range maps.Collect(c.images.All(tx)) {
+		if i.State == deregistered && i.Job == nil && now.Sub(i.Deregistered) > keepDeregistered {
+			c.images.Delete(tx, id)
+		}
+	}
+	for key, t := range maps.Collect(c.tokens.All(tx)) {
+		if now.Sub(t.Since) > keepTokens {
+			c.tokens.Delete(tx, key)
+		}
+	}
+}
+
+// resumeImages runs the captures and copies again that had not ended.
+func (c *Cloud) resumeImages(tx *state.Tx) {
+	forImage := map[string]bool{}
+	for id, i := range c.images.All(tx) {
+		switch {
+		case i.Job != nil:
+			forImage[i.root().SnapshotID] = true
+			c.jobs.run(i.Job.InstanceID, func() { c.captureImage(id) })
+		case i.State == pending:
+			forImage[i.root().SnapshotID] = true
+			c.jobs.run(id, func() { c.finishImageCopy(id) })
+		}
+	}
+	for id, s := range c.snapshots.All(tx) {
+		switch {
+		case s.State != pending || forImage[id]:
+		case s.Blob == id:
+			c.jobs.run(id, func() { c.captureSnapshot(id) })
+		default:
+			c.jobs.run(id, func() { c.finishCopy(id) })
+		}
+	}
+}
+
+func (c *Cloud) resumeRest(tx *state.Tx) {
+	for id := range c.instances.All(tx) {
+		c.reconcile(id)
+	}
+	for id, v := range c.volumes.All(tx) {
+		switch v.State {
+		case "creating":
+			c.jobs.run(id, func() { _ = c.fillVolume(id) })
+		case "deleting":
+			c.jobs.run(id, func() { c.removeVolume(id) })
+		}
+	}
+	for id, b := range c.blobs.All(tx) {
+		if b.Dead || !c.blobInUse(tx, id) {
+			c.releaseBlob(id)
+		}
+	}
+	for key, p := range c.parameters.All(tx) {
+		if len(p.Pending) > 0 {
+			c.jobs.run(key, func() { c.settleParameter(key) })
+		}
+	}
+}

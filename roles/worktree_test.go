@@ -1,0 +1,271 @@
+package roles
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func dirtyRoles(f *Fleet) []string {
+	out := []string{}
+	for _, r := range f.Roles {
+		if r.Dirty {
+			out = append(out, r.Name)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+func TestWorktreeDirty(t *testing.T) {
+	cases := []struct {
+		name   string
+		change func(r *sandboxRepo)
+		files  []string
+		roles  []string
+	}{
+		{"clean", func(*sandboxRepo) {}, nil, []string{}},
+		{"changed", func(r *sandboxRepo) { r.write("roles/web/harden.sh", "#!/bin/sh\ntrue\n") }, []string{"roles/web/harden.sh"}, []string{"web"}},
+		{"changed, same size and times", func(r *sandboxRepo) {
+			info, err := os.Stat(r.path("roles/web/harden.sh"))
+			require.NoError(r.t, err)
+			r.write("roles/web/harden.sh", "#!/bin/zz\n")
+			require.NoError(r.t, os.Chtimes(r.path("roles/web/harden.sh"), info.ModTime(), info.ModTime()))
+		}, []string{"roles/web/harden.sh"}, []string{"web"}},
+		{"touched only", func(r *sandboxRepo) {
+			require.NoError(r.t, os.Chtimes(r.path("web.yml"), time.Now(), time.Now()))
+		}, nil, []string{}},
+		{"changed and changed back", func(r *sandboxRepo) {
+			r.write("web.yml", "x")
+			r.write("web.yml", fleetFiles()["web.yml"])
+		}, nil, []string{}},
+		{"staged", func(r *sandboxRepo) {
+			r.write("roles/worker/files/worker.conf", "queue=2\n")
+			r.git("add", "-A")
+		}, []string{"roles/worker/files/worker.conf"}, []string{"worker"}},
+		{"staged, and changed back on disk", func(r *sandboxRepo) {
+			r.write("web.yml", "x")
+			r.git("add", "-A")
+			r.write("web.yml", fleetFiles()["web.yml"])
+		}, nil, []string{}},
+		{"intent to add", func(r *sandboxRepo) {
+			r.write("roles/web/files/n", "n")
+			r.git("add", "-N", "roles/web/files/n")
+		}, []string{"roles/web/files/n"}, []string{"web"}},
+		{"deleted", func(r *sandboxRepo) { r.remove("roles/worker/files") }, []string{"roles/worker/files/worker.conf"}, []string{"worker"}},
+		{"deleted from the index only", func(r *sandboxRepo) { r.git("rm", "-q", "--cached", "roles/worker/files/worker.conf") }, nil, []string{}},
+		{"executable", func(r *sandboxRepo) { executable(r, "roles/web/harden.sh") }, []string{"roles/web/harden.sh"}, []string{"web"}},
+		{"executable, where the file system knows no such bit", func(r *sandboxRepo) {
+			r.git("config", "core.filemode", "false")
+			executable(r, "roles/web/harden.sh")
+		}, nil, []string{}},
+		{"file became a directory", func(r *sandboxRepo) {
+			r.remove("roles/web/harden.sh")
+			r.write("roles/web/harden.sh/x", "x")
+			r.write("roles/web/image.yaml", "base: {role: base}\n")
+		}, []string{"roles/web/harden.sh", "roles/web/harden.sh/x", "roles/web/image.yaml"}, []string{"web"}},
+		{"directory became a symlink", func(r *sandboxRepo) {
+			r.remove("roles/worker/files")
+			require.NoError(r.t, os.Symlink("../web/templates", r.path("roles/worker/files")))
+		}, []string{"roles/worker/files", "roles/worker/files/worker.conf"}, []string{"worker"}},
+		{"file became a symlink", func(r *sandboxRepo) {
+			r.remove("roles/worker/files/worker.conf")
+			require.NoError(r.t, os.Symlink("queue=1\n", r.path("roles/worker/files/worker.conf")))
+		}, []string{"roles/worker/files/worker.conf"}, []string{"worker"}},
+		{"untracked in a role", func(r *sandboxRepo) { r.write("roles/web/files/deep/new", "x") }, []string{"roles/web/files/deep/new"}, []string{"web"}},
+		{"untracked tests", func(r *sandboxRepo) { r.write("roles/web/tests/more/x.bats", "x") }, []string{"roles/web/tests/more/x.bats"}, []string{"web"}},
+		{"untracked Ansible role", func(r *sandboxRepo) { r.write("roles/unused/tasks/main.yml", "[]") }, []string{"roles/unused/tasks/main.yml"}, []string{}},
+		{"untracked host_vars", func(r *sandboxRepo) { r.write("host_vars/a.yml", "a: 1") }, []string{"host_vars/a.yml"}, []string{"base", "web", "worker"}},
+		{"untracked image role", func(r *sandboxRepo) { r.write("roles/new/image.yaml", "base: {role: web}\n") }, []string{"roles/new/image.yaml"}, []string{"new"}},
+		{"untracked where no role looks", func(r *sandboxRepo) {
+			r.write("report.xml", "x")
+			r.write(".cache/x.yml", "x")
+			r.write("out/x.yml", "x")
+		}, nil, []string{}},
+		{"a tracked file that no role reads", func(r *sandboxRepo) { r.write("README.md", "x") }, []string{"README.md"}, []string{}},
+		{"a whole parent", func(r *sandboxRepo) { r.write("roles/base/x", "x") }, []string{"roles/base/x"}, []string{"base", "web", "worker"}},
+		{"lock", func(r *sandboxRepo) { r.write("imgops.lock", "version: 1\n") }, []string{"imgops.lock"}, []string{"arm", "base", "web", "worker"}},
+		{"config", func(r *sandboxRepo) { r.write("imgops.yaml", imgopsYAML+"main: trunk\n") }, []string{"imgops.yaml"}, []string{}},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			r := newSandboxRepo(t, fleetFiles())
+			r.commit()
+			r.settled()
+			c.change(r)
+			f := r.worktree()
+			require.Equal(t, c.files, f.DirtyFiles)
+			require.Equal(t, len(c.files) > 0, f.Dirty)
+			require.Equal(t, c.roles, dirtyRoles(f))
+			// Whatever is on disk: once committed, a commit has the same digests.
+			want := digests(f)
+			// Git compares times by the second; it would not see every change of this test.
+			if c.name == "changed, same size and times" {
+				require.NoError(t, os.Chtimes(r.path("roles/web/harden.sh"), time.Now(), time.Now()))
+			}
+			r.commit()
+			require.Equal(t, want, digests(r.load()))
+			require.False(t, r.worktree().Dirty)
+		})
+	}
+}
+
+// TestWorktreeRacy changes a file in the instant in which the index is written, so that size and times are those
+// that the index remembers.
+func TestWorktreeRacy(t *testing.T) {
+	r := newSandboxRepo(t, fleetFiles())
+	r.commit()
+	name := r.path("roles/web/harden.sh")
+	instant := time.Now().Truncate(time.Second)
+	require.NoError(t, os.Chtimes(name, instant, instant))
+	r.git("add", "-A")
+	r.git("status")
+	index := r.path(".git/index")
+	require.NoError(t, os.Chtimes(index, instant, instant))
+	repo := r.open()
+	idx, err := repo.readIndex()
+	require.NoError(t, err)
+	i := slices.IndexFunc(idx.entries, func(e indexEntry) bool { return e.path == "roles/web/harden.sh" })
+	d, err := readDir(filepath.Dir(name))
+	require.NoError(t, err)
+	stat, err := d.lstat("harden.sh")
+	require.NoError(t, err)
+	require.NoError(t, d.close())
+	require.False(t, idx.unchanged(&idx.entries[i], stat, true), "as old as the index: not sure")
+	idx.written.sec++
+	require.True(t, idx.unchanged(&idx.entries[i], stat, true), "older than the index: sure")
+}
+
+// TestWorktreeReadsNothing proves that a clean checkout is taken from the index: unreadable files do not matter.
+func TestWorktreeReadsNothing(t *testing.T) {
+	r := newSandboxRepo(t, fleetFiles())
+	r.commit()
+	r.settled()
+	repo := r.open()
+	before, disk, err := repo.checkout(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, disk)
+	require.Equal(t, r.git("rev-parse", "HEAD^{tree}"), before.id.String())
+	idx, err := repo.readIndex()
+	require.NoError(t, err)
+	hashed := 0
+	for i := range idx.entries {
+		d, err := readDir(filepath.Dir(r.path(idx.entries[i].path)))
+		require.NoError(t, err)
+		stat, err := d.lstat(filepath.Base(idx.entries[i].path))
+		require.NoError(t, err)
+		require.NoError(t, d.close())
+		if !idx.unchanged(&idx.entries[i], stat, true) {
+			hashed++
+		}
+	}
+	require.Zero(t, hashed)
+}
+
+func TestWorktreeIgnored(t *testing.T) {
+	r := newSandboxRepo(t, fleetFiles())
+	r.writeAll(map[string]string{".gitignore": "*.retry\n/roles/web/.venv/\n", "roles/web/.gitignore": "/files/secret\n!keep.retry\n"})
+	r.commit()
+	r.write(".git/info/exclude", "*.swp\n")
+	r.write("../no-home/git/ignore", "*~\n")
+	r.writeAll(map[string]string{
+		"roles/web/a.retry": "x", "roles/web/.venv/lib/x": "x", "roles/web/files/secret": "x", "roles/web/keep.retry": "x",
+		"roles/web/x.swp": "x", "roles/web/y~": "x",
+	})
+	require.Equal(t, []string{"roles/web/keep.retry"}, r.worktree().DirtyFiles)
+}
+
+func TestWorktreeIndexVersions(t *testing.T) {
+	for _, version := range []string{"2", "3", "4"} {
+		r := newSandboxRepo(t, fleetFiles())
+		r.commit()
+		r.git("update-index", "--index-version", version)
+		if version == "3" {
+			r.git("update-index", "--skip-worktree", "web.yml") // the flag needs version 3
+			r.remove("web.yml")
+		}
+		require.Empty(t, r.worktree().DirtyFiles, "version %s", version)
+	}
+	t.Run("split", func(t *testing.T) {
+		r := newSandboxRepo(t, fleetFiles())
+		r.commit()
+		r.git("update-index", "--split-index")
+		_, err := r.open().LoadWorktree(t.Context())
+		require.ErrorContains(t, err, "--no-split-index")
+	})
+	t.Run("damaged", func(t *testing.T) {
+		r := newSandboxRepo(t, fleetFiles())
+		r.commit()
+		data, err := os.ReadFile(r.path(".git/index"))
+		require.NoError(t, err)
+		data[100] ^= 1
+		require.NoError(t, os.WriteFile(r.path(".git/index"), data, 0o644))
+		_, err = r.open().LoadWorktree(t.Context())
+		require.ErrorIs(t, err, errBadIndex)
+	})
+}
+
+func TestWorktreeConflict(t *testing.T) {
+	r := newSandboxRepo(t, fleetFiles())
+	r.commit()
+	r.git("switch", "-q", "-c", "a")
+	r.write("roles/web/image.yaml", "base: {role: base}\n# a\n")
+	r.commit()
+	r.git("switch", "-q", "main")
+	r.write("roles/web/image.yaml", "base: {role: base}\n# main\n")
+	r.commit()
+	require.Error(t, runGit(r, "merge", "a"))
+	_, err := r.open().LoadWorktree(t.Context())
+	var problems *ProblemsError
+	require.ErrorAs(t, err, &problems)
+	require.Len(t, problems.Problems, 1)
+	require.Contains(t, problems.Error(), "roles/web/image.yaml:2:1: merge conflict marker")
+}
+
+func TestWorktreeSparse(t *testing.T) {
+	r := newSandboxRepo(t, fleetFiles())
+	r.commit()
+	want := digests(r.load())
+	for _, p := range []string{"roles/worker/files/worker.conf", "roles/worker/tasks/main.yml"} {
+		r.git("update-index", "--skip-worktree", p)
+		r.remove(filepath.Dir(p))
+	}
+	f := r.worktree()
+	require.Empty(t, f.DirtyFiles)
+	require.Equal(t, want, digests(f))
+}
+
+func TestWorktreeSubmodule(t *testing.T) {
+	lib := newSandboxRepo(t, map[string]string{"tasks/main.yml": "[]\n"})
+	libHead := lib.commit()
+	r := newSandboxRepo(t, fleetFiles())
+	r.git("submodule", "add", "-q", lib.dir, "roles/web/files/lib")
+	r.commit()
+	f := r.worktree()
+	require.Empty(t, f.DirtyFiles)
+	require.Contains(t, roleOf(t, f, "web").Inputs(), Input{Path: "roles/web/files/lib", Mode: 0o160000, Blob: libHead})
+	require.Equal(t, digests(r.load()), digests(f))
+	out := filepath.Join(t.TempDir(), "out")
+	require.NoError(t, f.Materialize(t.Context(), roleOf(t, f, "web"), out))
+	require.FileExists(t, filepath.Join(out, "roles/web/files/lib/tasks/main.yml"))
+
+	r.write("roles/web/files/lib/tasks/main.yml", "- debug: {}\n")
+	f = r.worktree()
+	require.Equal(t, []string{"roles/web/files/lib"}, f.DirtyFiles, "changes inside a submodule count")
+	out = filepath.Join(t.TempDir(), "out")
+	require.NoError(t, f.Materialize(t.Context(), roleOf(t, f, "web"), out))
+	data, err := os.ReadFile(filepath.Join(out, "roles/web/files/lib/tasks/main.yml"))
+	require.NoError(t, err)
+	require.Equal(t, "- debug: {}\n", string(data))
+
+	clone := &sandboxRepo{t, filepath.Join(t.TempDir(), "clone")}
+	gitIn(t, r.dir, "clone", "-q", r.dir, clone.dir)
+	f = clone.worktree()
+	require.Empty(t, f.DirtyFiles, "a submodule that is not checked out is as the commit says")
+	err = f.Materialize(t.Context(), roleOf(t, f, "web"), filepath.Join(t.TempDir(), "out"))
+	require.ErrorContains(t, err, "git submodule update --init")
+}
