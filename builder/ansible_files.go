@@ -72,18 +72,18 @@ func (p *playbook) requirements() []string {
 	return found
 }
 
-// config is what the environment must not hide of the fleet's ansible.cfg.
-type config struct {
+// ansibleConfig is what the environment must not hide of the fleet's ansible.cfg.
+type ansibleConfig struct {
 	file               string // relative to the fleet; emptyConfig when it has none
 	roles, collections []string
 }
 
-func (p *playbook) config() config {
+func (p *playbook) config() ansibleConfig {
 	text, err := os.ReadFile(filepath.Join(p.fleet, "ansible.cfg"))
 	if err != nil {
-		return config{file: emptyConfig}
+		return ansibleConfig{file: emptyConfig}
 	}
-	c := config{file: "ansible.cfg"}
+	c := ansibleConfig{file: "ansible.cfg"}
 	section := ""
 	for line := range strings.Lines(string(text)) {
 		line = strings.TrimSpace(line)

@@ -45,6 +45,10 @@ func (r Request) refuse(img images.Image) []error {
 		errs = append(errs, r.refused(RuleDirtyTree, "commit or undo them: git status",
 			"files that decide the role differ from commit %s", short(r.Commit)))
 	}
+	if img.ID == "" {
+		return append(errs, r.refused(RuleUnverified, fmt.Sprintf("build and verify it: imgops build %s && imgops verify %s", r.Role, r.Role),
+			"no image of its digest exists"))
+	}
 	if img.Dirty() {
 		errs = append(errs, r.refused(RuleDirtyImage, "build it from a commit: imgops build "+r.Role,
 			"image %s was built from a tree with uncommitted changes", img.ID))

@@ -146,6 +146,14 @@ func TestEveryRefusalIsReported(t *testing.T) {
 	require.Equal(t, []string{"db: not on main", "db: dirty tree", "web: rejected"}, got)
 }
 
+func TestNoImage(t *testing.T) {
+	r := webRequest()
+	r.Image, r.OnMain = images.Image{}, false
+	_, err := New(noClients{t}, Options{Fleet: "acme", Build: buildAt}).Plan(t.Context(), []Request{r}, nil)
+	require.Len(t, refusals(err), 2)
+	require.ErrorContains(t, err, "promotion of web refused (unverified): no image of its digest exists; build and verify it: imgops build web && imgops verify web")
+}
+
 func TestBadRequests(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(*Request)
@@ -153,7 +161,6 @@ func TestBadRequests(t *testing.T) {
 	}{
 		"another role's image":  {func(r *Request) { r.Image.Role = "db" }, `image "ami-1" (fleet "acme", role "db") is not one of role web in fleet acme`},
 		"another fleet's image": {func(r *Request) { r.Image.Fleet = "evil" }, `is not one of role web in fleet acme`},
-		"no image":              {func(r *Request) { r.Image.ID = "" }, `is not one of role web in fleet acme`},
 		"no target":             {func(r *Request) { r.Targets = nil }, "role web has no location to be promoted to"},
 		"unknown mode":          {func(r *Request) { r.Targets[0].Mode = "clone" }, `target all of role web: mode "clone" is neither share nor copy`},
 		"two modes": {func(r *Request) {

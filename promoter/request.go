@@ -61,7 +61,7 @@ func (p *Promoter) check(reqs []Request) ([][]place, error) {
 		if i > 0 && reqs[i-1].Role == r.Role {
 			errs = append(errs, fmt.Errorf("role %s is in the request twice", r.Role))
 		}
-		if r.Image.ID == "" || r.Image.Role != r.Role || r.Image.Fleet != p.opts.Fleet {
+		if r.Image.ID != "" && (r.Image.Role != r.Role || r.Image.Fleet != p.opts.Fleet) {
 			errs = append(errs, fmt.Errorf("image %q (fleet %q, role %q) is not one of role %s in fleet %s",
 				r.Image.ID, r.Image.Fleet, r.Image.Role, r.Role, p.opts.Fleet))
 		}

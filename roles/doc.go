@@ -10,7 +10,7 @@
 // How it is laid out: repo*.go opens Git; tree.go and store.go are the file trees that everything else reads;
 // worktree.go and index.go make such a tree from a checkout; yaml.go, config_parse.go, image_parse.go and lock.go
 // parse; link.go checks files against each other; reach.go and scan.go follow Ansible's references; digest.go and
-// explain.go compute and compare.
+// explain.go compute and compare; quiet.go remembers between runs what costs most to find out.
 //
 // What does not live here: anything about AWS, images that exist, or how a role is applied to a machine.
 package roles

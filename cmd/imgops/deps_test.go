@@ -22,7 +22,7 @@ var directions = map[string][]string{
 	"images":                   {},
 	"images/machine":           {"images"},
 	"images/sandbox":           {"images/sandbox"},
-	"images/sandbox/machines":  {},
+	"images/sandbox/machines":  {"images/sandbox/imds"}, // whose listener it opens inside the machines' network
 	"images/sandbox/disk":      {},
 	"images/sandbox/imds":      {},
 	"images/sandbox/baseimage": {},
@@ -42,7 +42,7 @@ var owners = map[string][]string{
 	"github.com/aws/":                 {"images", "builder", "promoter", "cmd/imgops"},
 	"github.com/goss-org/":            {"verifier/gossagent"},
 	"github.com/hashicorp/packer-":    {"builder", "images/machine"},
-	"github.com/stretchr/":            {},
+	"github.com/stretchr/":            {"images/machine/machinetest"},
 	"golang.org/x/crypto/ssh":         {"images/machine", "images/sandbox", "builder"},
 	"github.com/rogpeppe/go-internal": {},
 }

@@ -86,6 +86,9 @@ func (a *app) hint(err error) string {
 	if errors.As(err, &usage) {
 		return usage.hint
 	}
+	if errors.Is(err, errNoCredentials) {
+		return "set AWS_PROFILE or the like, as for any AWS tool; or use a sandbox: imgops sandbox up && eval \"$(imgops sandbox env)\""
+	}
 	switch images.Code(err) {
 	case "UnauthorizedOperation", "AccessDenied", "AccessDeniedException":
 		return "the role in use lacks a permission that the message names"
@@ -102,6 +105,11 @@ func (a *app) report(ctx context.Context, err error) int {
 	code := exitCode(ctx, err)
 	var status *exitStatus
 	if err == nil || errors.Is(err, errChanges) || errors.As(err, &status) {
+		return code
+	}
+	var problems *roles.ProblemsError
+	if errors.As(err, &problems) {
+		fmt.Fprintf(a.Stderr, "imgops: %d mistakes in the fleet's files; nothing was started\n%v\n", len(problems.Problems), problems)
 		return code
 	}
 	fmt.Fprintf(a.Stderr, "imgops: %v\n", err)

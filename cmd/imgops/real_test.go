@@ -44,7 +44,7 @@ func newRealWorld(t *testing.T) *realWorld {
 		}
 	}
 	w.env = append(w.env, "XDG_STATE_HOME="+filepath.Join(dir, "state"), "IMGOPS_SANDBOX="+w.sandbox, "GIT_CONFIG_GLOBAL=/dev/null",
-		"GIT_CONFIG_NOSYSTEM=1", "GIT_AUTHOR_NAME=test", "GIT_AUTHOR_EMAIL=test@example.com", "GIT_COMMITTER_NAME=test", "GIT_COMMITTER_EMAIL=test@example.com",
+		"GIT_CONFIG_NOSYSTEM=1", "AWS_EC2_METADATA_DISABLED=true", "GIT_AUTHOR_NAME=test", "GIT_AUTHOR_EMAIL=test@example.com", "GIT_COMMITTER_NAME=test", "GIT_COMMITTER_EMAIL=test@example.com",
 		"PATH="+filepath.Dir(w.binary)+":"+os.Getenv("PATH")+":/usr/sbin:/sbin")
 	return w
 }

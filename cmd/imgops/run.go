@@ -58,7 +58,23 @@ func rootCommand(a *app) *cobra.Command {
 	root.SetHelpCommandGroupID("tools")
 	root.SetCompletionCommandGroupID("tools")
 	requireSubcommands(root)
+	usageErrors(root)
 	return root
+}
+
+// usageErrors makes wrong arguments of any command usage errors, with the command that helps.
+func usageErrors(c *cobra.Command) {
+	for _, sub := range c.Commands() {
+		usageErrors(sub)
+	}
+	if check := c.Args; check != nil {
+		c.Args = func(c *cobra.Command, args []string) error {
+			if err := check(c, args); err != nil {
+				return usagef(c, "%w", err)
+			}
+			return nil
+		}
+	}
 }
 
 // requireSubcommands makes a group command without its verb, or with a wrong one, a usage error instead of silent help.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -43,6 +44,9 @@ type account struct {
 }
 
 var _ images.Clients = (*clouds)(nil)
+
+// errNoCredentials says that nothing in the environment leads to an AWS account.
+var errNoCredentials = errors.New("no AWS credentials")
 
 // attempts is how often a call is tried: a promotion to many Regions meets throttles as a matter of course.
 const attempts = 8
@@ -144,6 +148,9 @@ func (c *clouds) credentials(ctx context.Context, id string) (aws.CredentialsPro
 
 func (c *clouds) open(ctx context.Context, id string) (aws.CredentialsProvider, error) {
 	creds, arn := c.base.Credentials, c.roles[id]
+	if _, err := creds.Retrieve(ctx); err != nil {
+		return nil, fmt.Errorf("%w: %w", errNoCredentials, err)
+	}
 	if arn != "" {
 		creds = aws.NewCredentialsCache(stscreds.NewAssumeRoleProvider(sts.NewFromConfig(c.base), arn, func(o *stscreds.AssumeRoleOptions) {
 			o.RoleSessionName = "imgops-" + c.run // it shows up in the other account's CloudTrail

@@ -40,17 +40,22 @@ type world struct {
 
 func newWorld(t *testing.T) *world { return openWorld(t, sandbox.Options{Dir: t.TempDir()}) }
 
+// openWorld makes or opens the sandbox and closes it at the end of the test.
 func openWorld(t *testing.T, opts sandbox.Options) *world {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	t.Cleanup(cancel)
-	c, err := sandbox.New(ctx, opts)
+	c, err := sandbox.New(t.Context(), opts)
 	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, c.Close()) })
+	return serve(t, c)
+}
+
+// serve puts the sandbox behind a listener until the test ends.
+func serve(t *testing.T, c *sandbox.Cloud) *world {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
 	server := httptest.NewServer(c.Handler())
-	t.Cleanup(func() {
-		server.Close()
-		require.NoError(t, c.Close())
-	})
+	t.Cleanup(server.Close)
 	require.NoError(t, c.RegisterBase(ctx, sandbox.Base{Owner: debian, Name: baseName, Description: "Debian 12", Architecture: "x86_64",
 		SizeBytes: 2 << 30, Created: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}))
 	return &world{t: t, ctx: ctx, cloud: c, url: server.URL}

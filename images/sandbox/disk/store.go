@@ -12,7 +12,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/google/renameio/v2"
 	"golang.org/x/sys/unix"
 )
 
@@ -263,7 +262,11 @@ func (s *Store) commit(id, temp string, m *manifest) error {
 			return err
 		}
 	}
-	if err := renameio.WriteFile(filepath.Join(s.dir, id+".map"), data, 0o600, renameio.WithTempDir(s.dir)); err != nil {
+	path := filepath.Join(s.dir, id+".map")
+	if err = os.WriteFile(temp, data, 0o600); err == nil {
+		err = os.Rename(temp, path)
+	}
+	if err != nil {
 		_ = os.Remove(s.dataPath(id))
 		return err
 	}

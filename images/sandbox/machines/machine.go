@@ -11,8 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-
-	"github.com/google/renameio/v2"
 )
 
 // consoleTail is as much of the console as GetConsoleOutput returns.
@@ -74,7 +72,7 @@ func (d *Nspawn) save(r record) error {
 	if err != nil {
 		return err
 	}
-	if err := renameio.WriteFile(d.file(r.Machine.ID, ".json"), data, 0o600); err != nil {
+	if err := writeFile(d.file(r.Machine.ID, ".json"), data); err != nil {
 		return fmt.Errorf("recording machine %s: %w", r.Machine.ID, err)
 	}
 	return nil

@@ -5,14 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"golang.org/x/sys/unix"
 	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
-
-	"github.com/google/renameio/v2"
-	"golang.org/x/sys/unix"
 )
 
 // network is the sandbox's own: a router namespace and one link from the host to it. It is recorded in Dir before anything is made.
@@ -62,7 +60,17 @@ func (n *network) save() error {
 	if err != nil {
 		return err
 	}
-	return renameio.WriteFile(n.path(), data, 0o600)
+	return writeFile(n.path(), data)
+}
+
+// writeFile replaces the file as a whole. It does not sync: the records guard against a killed process, and what they tell of does not survive the
+// computer's crash either.
+func writeFile(path string, data []byte) error {
+	temp := path + ".tmp"
+	if err := os.WriteFile(temp, data, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(temp, path)
 }
 
 // up makes the network. One that is there and whole is kept; one that is not is made anew, unless machines hang on it, which need it as it is.
