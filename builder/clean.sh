@@ -3,10 +3,13 @@
 # last thing before the machine is stopped. $1 is the temporary SSH key (base64 field) with which the build logged in.
 set -eu
 key=$1
+login=$(getent passwd "${SUDO_USER:-root}" | cut -d: -f6)
+set -- /root /home/* "$login"
 
 # The way in: the temporary key, wherever cloud-init put it (root has it behind a command=). Keys that the recipe
 # installed on purpose stay; a file that held nothing else goes.
-for file in /root/.ssh/authorized_keys /home/*/.ssh/authorized_keys; do
+for home; do
+	file=$home/.ssh/authorized_keys
 	[ -f "$file" ] || continue
 	rest=$(grep -vF "$key" "$file" || true)
 	if [ -n "$rest" ]; then
@@ -51,10 +54,11 @@ for tool in dnf yum zypper; do
 done
 
 # Histories and what the provisioners left in the homes.
-for home in /root /home/*; do
+for home; do
 	[ -d "$home" ] || continue
 	rm -f "$home"/.*_history "$home"/.lesshst "$home"/.viminfo "$home"/.wget-hsts "$home"/.sudo_as_admin_successful
-	rm -rf "$home"/.ansible "$home"/.imgops "$home"/.cache
+	rm -rf "$home"/.ansible/tmp "$home"/.imgops
+	rmdir "$home"/.ansible 2>/dev/null || true
 done
 
 # Logs: emptied, not removed, for daemons need the files and their modes. The journal goes to /run until the end.

@@ -105,7 +105,7 @@ var realFleet = map[string]string{
 	"roles/web/templates/site.j2":    "{{ greeting }} on {{ port }}\n",
 	"roles/web/handlers/main.yml":    "- name: mark\n  ansible.builtin.copy: {content: handled, dest: /etc/handled}\n",
 	"roles/web/files/authorized_key": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKeptKeptKeptKeptKeptKeptKeptKeptKeptKeptKep ops\n",
-	"roles/web/after.sh":             "#!/bin/sh\nset -eu\necho \"$WHO as $(id -un) beside $(cat files/authorized_key | cut -d' ' -f3)\" >/etc/after\n",
+	"roles/web/after.sh":             "#!/bin/sh\nset -eu\necho \"$WHO as $(id -un) beside $(cat files/authorized_key | cut -d' ' -f3)\" >/etc/after\ntouch /tmp/left /var/tmp/left /root/.bash_history\n",
 }
 
 const realTasks = `- name: Write the site
@@ -159,20 +159,20 @@ func TestBakeOnARealMachine(t *testing.T) {
 	require.NoError(t, m.WaitBooted(t.Context(), machine.WaitSystemd, nil))
 
 	for command, want := range map[string]string{
-		"cat /etc/site":                                                          "from group_vars on 8080",
-		"cat /etc/handled":                                                       "handled",
-		"cat /etc/after":                                                         "it's me as root beside ops",
-		"grep -c ^ssh- ~/.ssh/authorized_keys":                                   "2", // the operators', and this machine's own
-		"grep -c ' ops$' ~/.ssh/authorized_keys":                                 "1",
-		"sudo wc -l < /etc/machine-id":                                           "1",
-		"grep -cF \"$(cat /etc/machine-id)\" /etc/was":                           "0",
-		"grep -cF \"$(sudo cat /etc/ssh/ssh_host_ed25519_key.pub)\" /etc/was":         "0",
-		"ls -d ~/.imgops ~/.ansible /etc/ssh/ssh_host_rsa_key 2>/dev/null":       "",
-		"sudo ls -A /tmp /var/tmp | grep -v -e '^/' -e ^systemd-private -e '^$'": "",
-		"ls -A /var/lib/apt/lists":                                               "",
-		"ls /var/lib/cloud/instances":                                            m.ID,
-		"systemctl is-active imgops-expiry.timer":                                "active",
-		"find /etc/systemd /usr/lib/systemd -name 'imgops-*'":                    "",
+		"cat /etc/site":                                "from group_vars on 8080",
+		"cat /etc/handled":                             "handled",
+		"cat /etc/after":                               "it's me as root beside ops",
+		"grep -c ^ssh- ~/.ssh/authorized_keys":         "2", // the operators', and this machine's own
+		"grep -c ' ops$' ~/.ssh/authorized_keys":       "1",
+		"sudo wc -l < /etc/machine-id":                 "1",
+		"grep -cF \"$(cat /etc/machine-id)\" /etc/was": "0",
+		"grep -cF \"$(sudo cat /etc/ssh/ssh_host_ed25519_key.pub)\" /etc/was": "0",
+		"ls -d ~/.imgops ~/.ansible /etc/ssh/ssh_host_rsa_key 2>/dev/null":    "",
+		"ls -d /tmp/left /var/tmp/left /root/.bash_history 2>/dev/null":       "",
+		"ls -A /var/lib/apt/lists":                            "",
+		"ls /var/lib/cloud/instances":                         m.ID,
+		"systemctl is-active imgops-expiry.timer":             "active",
+		"find /etc/systemd /usr/lib/systemd -name 'imgops-*'": "",
 	} {
 		out, err := m.Output(t.Context(), command+" || true")
 		require.NoError(t, err, command)

@@ -39,7 +39,7 @@ type BuildLocation struct {
 	Account string // 12 digits
 	Region  string
 	RoleARN string // assumed when set
-	// SSHCIDR is who may reach a build machine's port 22: a CIDR; empty means the caller's own address. In YAML: ssh_cidr.
+	// SSHCIDR is who may reach a build machine's port 22: a CIDR; empty is the VPC's own range where the API endpoint is private, as a sandbox's is, and has to be given on AWS. In YAML: ssh_cidr.
 	SSHCIDR string
 	// SubnetID for build machines; empty for the default VPC. In YAML: subnet_id.
 	SubnetID string

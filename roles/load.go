@@ -2,6 +2,7 @@ package roles
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path"
 	"runtime"
@@ -24,10 +25,19 @@ func (r *Repo) Load(ctx context.Context, rev string) (*Fleet, error) {
 	}
 	f, err := r.load(ctx, root, &files{store: r.store})
 	if err != nil {
-		return nil, fmt.Errorf("loading the fleet at %s: %w", rev, err)
+		return nil, loadError("at "+rev, err)
 	}
 	f.Revision = revision
 	return f, nil
+}
+
+// loadError says what was being loaded, but leaves problems alone: each starts with its file and line, as editors and
+// CI annotations read them.
+func loadError(what string, err error) error {
+	if problems := (*ProblemsError)(nil); errors.As(err, &problems) {
+		return problems
+	}
+	return fmt.Errorf("loading the fleet %s: %w", what, err)
 }
 
 func (r *Repo) at(rev string) (Revision, error) {

@@ -123,27 +123,12 @@ func (v *view) roleFacts(dir string, t *tree) (*ansibleFacts, error) {
 		return facts, nil
 	}
 	err := t.walk(dir, func(p string, e entry) error {
-		rel := strings.TrimPrefix(p, dir+"/")
-		if e.isDir() {
-			if slices.Contains([]string{"files", "templates", "tests", "molecule", "defaults", "vars"}, rel) {
-				return errSkipDir
-			}
-			return nil
-		}
-		ext := path.Ext(p)
-		if !e.isFile() || (ext != ".yml" && ext != ".yaml") {
-			return nil
-		}
-		data, err := v.files.read(p, e.id)
-		if err != nil {
-			return err
-		}
-		s := &scanner{facts: facts, from: path.Dir(p), role: dir, meta: rel == "meta/main.yml" || rel == "meta/main.yaml"}
-		if s.meta && (!bytes.Contains(data, []byte("dependencies")) || noDependencies.Match(data)) {
-			return nil
-		}
-		if s.meta || mayRefer(data, v.tops()) {
-			s.file(data)
+		rel, ext := strings.TrimPrefix(p, dir+"/"), path.Ext(p)
+		switch {
+		case e.isDir() && slices.Contains([]string{"files", "templates", "tests", "molecule", "defaults", "vars"}, rel):
+			return errSkipDir
+		case e.isFile() && (ext == ".yml" || ext == ".yaml"):
+			return v.scanFile(facts, dir, p, e)
 		}
 		return nil
 	})
@@ -156,6 +141,24 @@ func (v *view) roleFacts(dir string, t *tree) (*ansibleFacts, error) {
 	}
 	v.cache.setFacts(key, facts)
 	return facts, nil
+}
+
+// scanFile adds what one task or meta file of an Ansible role refers to.
+func (v *view) scanFile(facts *ansibleFacts, dir, p string, e entry) error {
+	data, err := v.files.read(p, e.id)
+	if err != nil {
+		return err
+	}
+	rel := strings.TrimPrefix(p, dir+"/")
+	s := &scanner{facts: facts, from: path.Dir(p), role: dir, meta: rel == "meta/main.yml" || rel == "meta/main.yaml"}
+	refers := mayRefer(data, v.tops())
+	if s.meta {
+		refers = bytes.Contains(data, []byte("dependencies")) && !noDependencies.Match(data)
+	}
+	if refers || bytes.HasPrefix(data, []byte("$ANSIBLE_VAULT")) {
+		s.file(data)
+	}
+	return nil
 }
 
 // leaves says whether a word of a role may name something outside it.

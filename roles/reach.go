@@ -1,8 +1,6 @@
 package roles
 
 import (
-	"bufio"
-	"bytes"
 	"path"
 	"slices"
 	"strings"
@@ -15,17 +13,6 @@ type part struct {
 	path  string
 	entry entry
 }
-
-// besidePlaybook are the names that Ansible looks up in the directory of a playbook; all of each counts.
-var besidePlaybook = []string{
-	"files", "templates", "vars", "tasks", "handlers", "group_vars", "host_vars", "collections", "library", "module_utils",
-	"plugins", "action_plugins", "become_plugins", "cache_plugins", "callback_plugins", "cliconf_plugins", "connection_plugins",
-	"doc_fragments", "filter_plugins", "httpapi_plugins", "inventory_plugins", "lookup_plugins", "modules", "netconf_plugins",
-	"shell_plugins", "strategy_plugins", "terminal_plugins", "test_plugins", "vars_plugins",
-}
-
-// atRoot are further names that count for every role that Ansible provisions.
-var atRoot = []string{"ansible.cfg", "requirements.yml", "requirements.yaml", "roles/requirements.yml", "roles/requirements.yaml"}
 
 // forPuppet are the names that Puppet looks up beside a manifest's environment.
 var forPuppet = []string{"modules", "site-modules", "manifests", "hiera.yaml", "hieradata", "data", "Puppetfile", "environment.conf"}
@@ -140,69 +127,6 @@ func (c *reacher) viaLink(p string) bool {
 		return e.mode == filemode.Symlink && c.count(d)
 	}
 	return false
-}
-
-// ansible takes in what Ansible always looks up for a playbook in dir. It is the same for every role, so it is looked
-// up once.
-func (c *reacher) ansible(dir string) {
-	common, err := c.v.beside(dir)
-	if err != nil {
-		c.err = err
-		return
-	}
-	c.all = c.all || common.all
-	for p := range common.asked {
-		c.asked[p] = true
-	}
-	for p, e := range common.found {
-		c.found[p] = e
-	}
-}
-
-func (v *view) beside(dir string) (*reacher, error) {
-	v.besideMu.Lock()
-	defer v.besideMu.Unlock()
-	if c, ok := v.besides[dir]; ok {
-		return c, nil
-	}
-	c := newReacher(v)
-	for _, name := range atRoot {
-		c.count(name)
-	}
-	for _, name := range besidePlaybook {
-		c.count(name)
-		c.count(path.Join(dir, name))
-	}
-	c.config("ansible.cfg")
-	c.config(path.Join(dir, "ansible.cfg"))
-	v.besides[dir] = c
-	return c, c.err
-}
-
-// config looks into ansible.cfg: settings that move the search paths make what is reached unknown.
-func (c *reacher) config(file string) {
-	if !c.count(file) || c.found[file].sub != nil {
-		return
-	}
-	data, err := c.v.files.read(file, c.found[file].id)
-	if err != nil {
-		c.err = err
-		return
-	}
-	lines := bufio.NewScanner(bytes.NewReader(data))
-	for lines.Scan() {
-		key, value, ok := strings.Cut(lines.Text(), "=")
-		if key = strings.TrimSpace(key); !ok || strings.HasPrefix(key, "#") || strings.HasPrefix(key, ";") {
-			continue
-		}
-		value = strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(value), "./"), "/")
-		switch {
-		case key == "roles_path" && value == "roles", (key == "collections_path" || key == "collections_paths") && value == "collections":
-		case strings.HasSuffix(key, "_path"), strings.HasSuffix(key, "_paths"), strings.HasSuffix(key, "_plugins"), strings.HasSuffix(key, "_file"),
-			key == "library", key == "module_utils", key == "inventory", key == "playbook_dir":
-			c.all = true
-		}
-	}
 }
 
 // ansibleRole takes in an Ansible role by the name that a playbook in dir, or another role, uses.

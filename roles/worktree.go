@@ -29,7 +29,7 @@ func (r *Repo) LoadWorktree(ctx context.Context) (*Fleet, error) {
 	}
 	f, err := r.load(ctx, root, &files{store: r.store, root: r.root, disk: disk})
 	if err != nil {
-		return nil, fmt.Errorf("loading the fleet in %s: %w", r.root, err)
+		return nil, loadError("in "+r.root, err)
 	}
 	f.Revision = revision
 	committed, err := r.fleetTree(r.store.tree(plumbing.NewHash(revision.Tree)))

@@ -12,6 +12,7 @@ import (
 
 	"github.com/imgops/imgops/builder"
 	"github.com/imgops/imgops/images"
+	"github.com/imgops/imgops/images/machine"
 	"github.com/imgops/imgops/roles"
 )
 
@@ -121,8 +122,14 @@ func (w *worker) build(ctx context.Context, r *roles.Role, base images.Image) (i
 	if r.Dirty {
 		commit += images.DirtySuffix
 	}
-	return w.builder.Build(ctx, builder.Request{
+	img, err := w.builder.Build(ctx, builder.Request{
 		Fleet: w.fleet, Role: r, Base: base, Location: w.home, Run: w.run(), Commit: commit, Branch: w.fleet.Revision.Branch,
 		WorkDir: dir, Progress: w.log.of(r.Name), Log: out,
 	})
+	var left *machine.LeftoverError
+	if img.ID != "" && errors.As(err, &left) {
+		w.note("%s: image %s is good, but something temporary is left; remove it later: imgops gc\n%v", r.Name, img.ID, left)
+		return img, nil
+	}
+	return img, err
 }

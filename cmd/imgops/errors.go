@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -50,6 +51,13 @@ func usagef(c *cobra.Command, format string, args ...any) error {
 	return &usageError{err: fmt.Errorf(format, args...), hint: "see '" + c.CommandPath() + " --help'"}
 }
 
+// badFleet are what can be wrong with the repository that the user named; their messages say what to run.
+var badFleet = []error{roles.ErrNotRepository, roles.ErrUnbornBranch, roles.ErrNoFleet, roles.ErrNoWorktree, roles.ErrUnknownRevision, roles.ErrShallow}
+
+func isAny(err error, targets ...error) bool {
+	return slices.ContainsFunc(targets, func(t error) bool { return errors.Is(err, t) })
+}
+
 // exitCode is the one table from errors to exit codes. Several errors can be joined: the first row that fits wins.
 func exitCode(ctx context.Context, err error) int {
 	var (
@@ -59,6 +67,7 @@ func exitCode(ctx context.Context, err error) int {
 		failed   *verifier.FailedError
 		refused  *promoter.RefusedError
 		status   *exitStatus
+		pins     *roles.MissingPinsError
 	)
 	switch {
 	case err == nil:
@@ -66,7 +75,7 @@ func exitCode(ctx context.Context, err error) int {
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		return exitInterrupted
 	case errors.As(err, &usage), errors.As(err, &problems), errors.As(err, &unknown),
-		errors.Is(err, roles.ErrNotRepository), errors.Is(err, roles.ErrUnbornBranch):
+		errors.As(err, &pins), isAny(err, badFleet...):
 		return exitUsage
 	case errors.As(err, &failed):
 		return exitVerify
@@ -100,6 +109,23 @@ func (a *app) hint(err error) string {
 	return ""
 }
 
+// failures finds every failed verification in an error, also among joined ones.
+func failures(err error) []*verifier.FailedError {
+	switch e := err.(type) { //nolint:errorlint // walks the tree itself
+	case nil:
+		return nil
+	case *verifier.FailedError:
+		return []*verifier.FailedError{e}
+	case interface{ Unwrap() []error }:
+		var list []*verifier.FailedError
+		for _, sub := range e.Unwrap() {
+			list = append(list, failures(sub)...)
+		}
+		return list
+	}
+	return failures(errors.Unwrap(err))
+}
+
 // report prints an error for a person and returns the exit code.
 func (a *app) report(ctx context.Context, err error) int {
 	code := exitCode(ctx, err)
@@ -113,6 +139,11 @@ func (a *app) report(ctx context.Context, err error) int {
 		return code
 	}
 	fmt.Fprintf(a.Stderr, "imgops: %v\n", err)
+	for _, f := range failures(err) {
+		for _, line := range f.Report.Summary() {
+			fmt.Fprintln(a.Stderr, line)
+		}
+	}
 	if h := a.hint(err); h != "" {
 		fmt.Fprintf(a.Stderr, "hint: %s\n", h)
 	}

@@ -23,9 +23,8 @@ func TestFigures(t *testing.T) {
 	if os.Getenv("IMGOPS_BENCH") == "" {
 		t.Skip("figures are for make bench")
 	}
-	w := newRealWorld(t)
-	w.figurePlan(t)
-	w.figureBake(t)
+	t.Run("plan", func(t *testing.T) { newRealWorld(t).figurePlan(t) })
+	t.Run("bake", func(t *testing.T) { newRealWorld(t).figureBake(t) })
 }
 
 // figurePlan measures plan on a large fleet against the two Git commands that any such tool has to beat or meet.

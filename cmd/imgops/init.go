@@ -33,7 +33,9 @@ func initCommand(a *app) *cobra.Command {
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			dir := a.set.Dir
-			if len(args) == 1 {
+			if len(args) == 1 && filepath.IsAbs(args[0]) {
+				dir = args[0]
+			} else if len(args) == 1 {
 				dir = filepath.Join(dir, args[0])
 			}
 			return a.runInit(c.Context(), dir, name)

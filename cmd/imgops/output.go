@@ -49,14 +49,19 @@ func (a *app) print(data any, t table) error {
 		enc.SetIndent(2)
 		return enc.Encode(&tree)
 	}
-	w := tabwriter.NewWriter(a.Stdout, 0, 4, 2, ' ', 0)
+	var b bytes.Buffer // tabwriter writes cell by cell
+	w := tabwriter.NewWriter(&b, 0, 4, 2, ' ', 0)
 	if len(t.Header) > 0 {
 		fmt.Fprintln(w, strings.Join(t.Header, "\t"))
 	}
 	for _, r := range t.Rows {
 		fmt.Fprintln(w, strings.Join(r, "\t"))
 	}
-	return w.Flush()
+	if err := w.Flush(); err != nil {
+		return fmt.Errorf("encoding the result: %w", err)
+	}
+	_, err := b.WriteTo(a.Stdout)
+	return err
 }
 
 func marshal(data any) ([]byte, error) {

@@ -153,11 +153,11 @@ func (s *session) workDir(parts ...string) (string, error) {
 
 // externalID is the pinned image id of a role with an external base.
 func (s *session) externalID(r *roles.Role) (string, error) {
+	if r.Base.Image != "" {
+		return r.Base.Image, nil
+	}
 	for _, e := range s.fleet.Externals() {
 		if e.Role == r.Name {
-			if e.Image != "" {
-				return e.Image, nil
-			}
 			return s.pins[e.Key], nil
 		}
 	}

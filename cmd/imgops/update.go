@@ -105,7 +105,7 @@ func (a *app) resolveBases(ctx context.Context, f *roles.Fleet, lock *roles.Lock
 		in[r.Name] = true
 	}
 	for _, e := range f.Externals() {
-		if !in[e.Role] || e.Image != "" {
+		if !in[e.Role] {
 			continue
 		}
 		if err := pinExternal(ctx, lock, cat, build.Region, e); err != nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go/logging"
 
 	"github.com/imgops/imgops/images"
 	"github.com/imgops/imgops/roles"
@@ -54,6 +55,7 @@ const attempts = 8
 // newClouds loads the credentials as every AWS tool does, or those of a running sandbox.
 func (a *app) newClouds(ctx context.Context, c roles.Config) (*clouds, error) {
 	opts := []func(*config.LoadOptions) error{
+		config.WithLogger(logging.Nop{}), // what matters comes back as an error
 		config.WithRegion(c.Build.Region),
 		config.WithRetryer(func() aws.Retryer {
 			return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts = attempts })

@@ -38,21 +38,28 @@ func (m *Machine) connect(ctx context.Context, progress images.Progress) error {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, connectTime, fmt.Errorf("no SSH after %s", connectTime))
 	defer cancel()
-	var last error
-	err := images.Poll(ctx, func(ctx context.Context) (bool, error) {
-		_, last = m.connection(ctx)
-		if wrong := (*HostKeyError)(nil); errors.As(last, &wrong) {
-			return false, last
-		}
-		return last == nil, nil
-	})
-	if err != nil && last != nil && !errors.Is(last, err) {
-		err = fmt.Errorf("%w (last answer: %w)", err, last)
-	}
-	if err != nil {
+	if err := m.tryConnect(ctx); err != nil {
 		return fmt.Errorf("connecting to %s: %w", m, err)
 	}
 	return nil
+}
+
+// tryConnect asks again at short intervals, unlike images.Poll: what it asks is one machine, not a service that throttles.
+func (m *Machine) tryConnect(ctx context.Context) error {
+	for wait := 50 * time.Millisecond; ; wait = min(wait*5/4, time.Second) {
+		_, err := m.connection(ctx)
+		if wrong := (*HostKeyError)(nil); err == nil || errors.As(err, &wrong) {
+			return err
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			if cause := context.Cause(ctx); !errors.Is(err, cause) {
+				err = fmt.Errorf("%w (last answer: %w)", cause, err)
+			}
+			return err
+		}
+	}
 }
 
 // connection gives the kept SSH connection, made if there is none.

@@ -39,7 +39,7 @@ type Launcher struct {
 
 // NewLauncher makes a launcher over the client of one location.
 func NewLauncher(api EC2API) *Launcher {
-	return &Launcher{api: api, dial: &net.Dialer{Timeout: 10 * time.Second}, now: time.Now}
+	return &Launcher{api: api, dial: &net.Dialer{Timeout: 5 * time.Second}, now: time.Now}
 }
 
 // Via returns a launcher that reaches its machines through d: a bastion's client, or a test's server.

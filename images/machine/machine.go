@@ -22,7 +22,7 @@ type Spec struct {
 	InstanceTypes []string      // tried in order when EC2 has no capacity
 	DiskGiB       int32         // root volume; 0 keeps the image's
 	SSHUser       string        // admin on Debian
-	SSHCIDR       string        // who may reach port 22; empty: the caller's own address as the cloud sees it
+	SSHCIDR       string        // who may reach port 22; may be empty only where the API is at a private address: then the VPC
 	SubnetID      string        // empty: the default VPC
 	Lifetime      time.Duration // after this the machine is expired: it ends itself and gc may remove what is left
 	WorkDir       string        // where the run's private key, known_hosts and ssh_config are written (0700)

@@ -52,7 +52,7 @@ func (c *Cloud) releaseBlob(id string) {
 			if !dead {
 				return
 			}
-			if err := c.disks.Delete(id); err != nil {
+			if err := c.deleteBytes(id); err != nil {
 				c.log.Error("the sandbox could not delete a stored snapshot; it is tried again at the next start", "blob", id, "error", err)
 				return
 			}
@@ -63,4 +63,12 @@ func (c *Cloud) releaseBlob(id string) {
 			id = parent
 		}
 	})
+}
+
+// deleteBytes is no error for bytes that are gone already, or never were.
+func (c *Cloud) deleteBytes(id string) error {
+	if !c.disks.Has(id) {
+		return nil
+	}
+	return c.disks.Delete(id)
 }

@@ -24,7 +24,7 @@ type Disks interface {
 	Restore(ctx context.Context, snapshotID, diskPath string, sizeBytes int64) error
 	// Import stores a raw disk image as snapshotID.
 	Import(ctx context.Context, rawPath, snapshotID string) error
-	// Delete removes a snapshot. One that is not there is no error.
+	// Delete removes a snapshot that Has knows.
 	Delete(snapshotID string) error
 	// Has reports whether a snapshot is stored whole.
 	Has(snapshotID string) bool

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/imgops/imgops/images/sandbox/query"
@@ -229,6 +230,9 @@ func (q *call) imageCandidates(in *describeImagesRequest) ([]*imageRow, error) {
 		}
 		return out, nil
 	}
+	if f, ok := indexedFilter(in.Filter); ok {
+		return q.imagesByTag(f), nil
+	}
 	own := "own:" + q.key()
 	for _, i := range q.images.Scan(q.tx, own) {
 		out = append(out, i)
@@ -244,6 +248,32 @@ func (q *call) imageCandidates(in *describeImagesRequest) ([]*imageRow, error) {
 		}
 	}
 	return out, nil
+}
+
+// indexedFilter is the first filter for which the index of tags has the answer: exact values of a tag that only the caller
+// can have set.
+func indexedFilter(params []filterParam) (filterParam, bool) {
+	for _, p := range params {
+		key, isTag := strings.CutPrefix(p.Name, "tag:")
+		wild := func(value string) bool { return strings.ContainsAny(value, `*?\`) }
+		if isTag && !strings.HasPrefix(key, sharedTag) && !slices.ContainsFunc(p.Value, wild) {
+			return p, true
+		}
+	}
+	return filterParam{}, false
+}
+
+func (q *call) imagesByTag(f filterParam) []*imageRow {
+	var out []*imageRow
+	values := slices.Compact(slices.Sorted(slices.Values(f.Value)))
+	for _, value := range values {
+		for _, tags := range q.tags.Scan(q.tx, tagEntry(q.place, strings.TrimPrefix(f.Name, "tag:"), value)) {
+			if i, err := q.visibleImage(tags.Resource); err == nil {
+				out = append(out, &i)
+			}
+		}
+	}
+	return out
 }
 
 // executable applies ExecutableUsers: who has an explicit launch permission. Only the owner sees those of others.

@@ -61,10 +61,8 @@ func (c *Cloud) captureDisk(volume, snapshot string) error {
 	if !ok {
 		return nil // the snapshot was deleted meanwhile
 	}
-	if c.disks.Has(b.ID) {
-		if err := c.disks.Delete(b.ID); err != nil {
-			return err
-		}
+	if err := c.deleteBytes(b.ID); err != nil {
+		return err
 	}
 	return c.disks.Capture(c.ctx, c.diskPath(volume), b.ID, b.Parent)
 }

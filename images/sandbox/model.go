@@ -3,6 +3,7 @@ package sandbox
 import (
 	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/imgops/imgops/images/sandbox/state"
@@ -12,11 +13,13 @@ import (
 type place struct{ Account, Region string }
 
 func (p place) key(parts ...string) string {
-	k := p.Account + "/" + p.Region
-	for _, part := range parts {
-		k += "/" + part
+	switch len(parts) {
+	case 0:
+		return p.Account + "/" + p.Region
+	case 1: // one allocation: a search for a tag does this for every image
+		return p.Account + "/" + p.Region + "/" + parts[0]
 	}
-	return k
+	return p.Account + "/" + p.Region + "/" + strings.Join(parts, "/")
 }
 
 // reason is a StateReason.
@@ -230,7 +233,7 @@ func (t *tables) load(s *state.Store) error {
 	return firstError(
 		load(s, &t.locations, "locations", nil),
 		load(s, &t.sessions, "sessions", nil),
-		load(s, &t.tags, "tags", func(r tagRow) []string { return []string{r.key()} }),
+		load(s, &t.tags, "tags", tagIndex),
 		load(s, &t.tokens, "tokens", nil),
 		load(s, &t.keys, "keys", func(r keyRow) []string { return []string{r.key()} }),
 		load(s, &t.groups, "groups", func(r groupRow) []string { return []string{r.key()} }),

@@ -32,16 +32,16 @@ const (
 
 // world is a sandbox behind a listener, with clients of real SDKs.
 type world struct {
-	t     *testing.T
+	t     testing.TB
 	ctx   context.Context
 	cloud *sandbox.Cloud
 	url   string
 }
 
-func newWorld(t *testing.T) *world { return openWorld(t, sandbox.Options{Dir: t.TempDir()}) }
+func newWorld(t testing.TB) *world { return openWorld(t, sandbox.Options{Dir: t.TempDir()}) }
 
 // openWorld makes or opens the sandbox and closes it at the end of the test.
-func openWorld(t *testing.T, opts sandbox.Options) *world {
+func openWorld(t testing.TB, opts sandbox.Options) *world {
 	t.Helper()
 	c, err := sandbox.New(t.Context(), opts)
 	require.NoError(t, err)
@@ -50,7 +50,7 @@ func openWorld(t *testing.T, opts sandbox.Options) *world {
 }
 
 // serve puts the sandbox behind a listener until the test ends.
-func serve(t *testing.T, c *sandbox.Cloud) *world {
+func serve(t testing.TB, c *sandbox.Cloud) *world {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
@@ -62,7 +62,7 @@ func serve(t *testing.T, c *sandbox.Cloud) *world {
 }
 
 func (w *world) config(key, secret, token, region string) aws.Config {
-	return aws.Config{Region: region, BaseEndpoint: aws.String(w.url), RetryMaxAttempts: 1,
+	return aws.Config{HTTPClient: tracedClient(), Region: region, BaseEndpoint: aws.String(w.url), RetryMaxAttempts: 1,
 		Credentials: credentials.NewStaticCredentialsProvider(key, secret, token)}
 }
 

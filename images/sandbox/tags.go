@@ -38,6 +38,20 @@ var resourceKinds = map[string]struct{ Type, NotFound string }{
 	"eni-":    {"network-interface", "InvalidNetworkInterfaceID.NotFound"},
 }
 
+// tagIndex finds the tags of a place, and the images of a place by the value of a tag, which is how imgops and Terraform
+// look for images: a search must not look at every image.
+func tagIndex(r tagRow) []string {
+	entries := []string{r.key()}
+	if prefixOf(r.Resource) == "ami-" {
+		for key, value := range r.Tags {
+			entries = append(entries, tagEntry(r.place, key, value))
+		}
+	}
+	return entries
+}
+
+func tagEntry(p place, key, value string) string { return "image:" + p.key() + "/" + key + "\x00" + value }
+
 func resourceType(id string) string { return resourceKinds[prefixOf(id)].Type }
 
 func prefixOf(id string) string { return id[:strings.Index(id, "-")+1] }
