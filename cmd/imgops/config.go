@@ -98,14 +98,13 @@ func readSettings(v *viper.Viper, file, dir string) error {
 		}
 	} else {
 		path := filepath.Join(dir, "imgops.yaml")
-		if _, err := os.Stat(path); err != nil {
-			return nil
-		}
 		y.SetConfigFile(path)
-		if y.ReadInConfig() != nil {
-			return nil
+		if err := y.ReadInConfig(); err == nil {
+			y = y.Sub("settings")
+		} else {
+			y = nil
 		}
-		if y = y.Sub("settings"); y == nil {
+		if y == nil {
 			return nil
 		}
 	}

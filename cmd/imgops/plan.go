@@ -76,7 +76,7 @@ func (a *app) printPlan(found survey, list []*roles.Role, base *roles.Fleet, exp
 	data := []plannedRole{}
 	for _, r := range list {
 		p := plannedRole{Decision: found.decisions[r.Name]}
-		t.add(r.Name, short(r.Digest), string(p.Action), p.Image, p.Reason)
+		t.add(r.Name, short(r.Digest), p.Action, p.Image, p.Reason)
 		if explain {
 			old, _ := base.Role(r.Name)
 			p.Changes = roles.Explain(old, r)

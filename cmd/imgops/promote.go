@@ -106,7 +106,7 @@ func resultTable(r promoter.Result) table {
 		t.add(s.Role, s.Location.Account, s.Location.Region, s.String())
 	}
 	for _, l := range r.Left {
-		t.add(l.Role, l.Location.Account, l.Location.Region, "left: "+l.Step.String()+": "+l.Reason)
+		t.add(l.Role, l.Location.Account, l.Location.Region, "left: "+l.String()+": "+l.Reason)
 	}
 	if len(t.Rows) == 0 {
 		return table{Rows: [][]string{{"nothing to do"}}}

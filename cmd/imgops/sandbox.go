@@ -96,7 +96,7 @@ func (a *app) sandboxUp(ctx context.Context, h *sandboxHome, o *sandboxOptions) 
 	if err != nil {
 		return fmt.Errorf("opening the sandbox's log: %w", err)
 	}
-	defer log.Close()
+	defer log.Close() // the server has its own
 	self, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("finding the imgops executable: %w", err)

@@ -157,11 +157,10 @@ func (h *sandboxHome) stopServer(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, 2*time.Minute, fmt.Errorf("the server of sandbox %s does not end; see %s", h.name, h.path("server.log")))
 	defer cancel()
 	return images.Poll(ctx, func(context.Context) (bool, error) {
-		release, err := h.lock()
-		if err != nil {
-			return false, nil
+		release, held := h.lock()
+		if held == nil {
+			release()
 		}
-		release()
-		return true, nil
+		return held == nil, nil
 	})
 }

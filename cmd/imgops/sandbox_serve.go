@@ -61,7 +61,7 @@ func (a *app) cacheDir() (string, error) {
 }
 
 // sandboxServe runs the server until the context ends. The machines go on: the next server finds them again.
-func (a *app) sandboxServe(ctx context.Context, h *sandboxHome, o *sandboxOptions) error {
+func (a *app) sandboxServe(ctx context.Context, h *sandboxHome, o *sandboxOptions) (err error) {
 	release, err := h.lock()
 	if err != nil {
 		return err
@@ -77,12 +77,12 @@ func (a *app) sandboxServe(ctx context.Context, h *sandboxHome, o *sandboxOption
 	if err != nil {
 		return err
 	}
-	defer driver.Close()
+	defer func() { err = errors.Join(err, driver.Close()) }()
 	c, err := sandbox.New(ctx, sandbox.Options{Dir: h.path("cloud"), Driver: driver, Disks: disks, Log: log})
 	if err != nil {
 		return fmt.Errorf("opening sandbox %s: %w", h.name, err)
 	}
-	defer c.Close()
+	defer func() { err = errors.Join(err, c.Close()) }()
 	cloud.Store(c)
 	if err := a.registerBase(ctx, c, driverName, o); err != nil {
 		return err

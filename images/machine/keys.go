@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -126,7 +127,21 @@ func (m *Machine) deleteKeyPair(ctx context.Context) error {
 		return fmt.Errorf("key pair %s in %s: %w", m.name, m.spec.Location, err)
 	}
 	m.keyAsked = false
-	return nil
+	return m.removeFiles()
+}
+
+// removeFiles removes the private key and the files that name it: what is left of them means a machine that lives.
+func (m *Machine) removeFiles() error {
+	var errs []error
+	for _, file := range []string{m.KeyFile, m.KnownHosts, m.SSHConfig} {
+		if file == "" {
+			continue
+		}
+		if err := os.Remove(file); err != nil && !os.IsNotExist(err) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // PublicKey is the user's temporary key as a line of authorized_keys, without a comment. It exists from the KeyPair step on.

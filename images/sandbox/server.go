@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/imgops/imgops/images/sandbox/query"
@@ -148,6 +149,7 @@ func (c *Cloud) serveJSON(w http.ResponseWriter, r *http.Request, s scope, body 
 		status = http.StatusInternalServerError
 	}
 	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
+	w.Header().Set("Content-Length", strconv.Itoa(len(out)))
 	w.Header().Set("X-Amzn-Requestid", requestID)
 	w.WriteHeader(status)
 	_, _ = w.Write(out)
@@ -206,6 +208,7 @@ func errorXML(service string, e *query.Error, requestID string) []byte {
 
 func writeXML(w http.ResponseWriter, requestID string, status int, body []byte) {
 	w.Header().Set("Content-Type", "text/xml;charset=UTF-8")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.Header().Set("X-Amzn-Requestid", requestID)
 	w.WriteHeader(status)
 	_, _ = w.Write(body)

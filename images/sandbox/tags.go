@@ -50,7 +50,9 @@ func tagIndex(r tagRow) []string {
 	return entries
 }
 
-func tagEntry(p place, key, value string) string { return "image:" + p.key() + "/" + key + "\x00" + value }
+func tagEntry(p place, key, value string) string {
+	return "image:" + p.key() + "/" + key + "\x00" + value
+}
 
 func resourceType(id string) string { return resourceKinds[prefixOf(id)].Type }
 
