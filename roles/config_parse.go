@@ -35,8 +35,26 @@ func parseConfig(data []byte) (Config, []Problem) {
 		"build":     p.build,
 		"targets":   p.targets,
 		"retention": p.retention,
+		"settings":  p.settings,
 	}, "version", "fleet", "build", "targets")
 	return p.config, p.problems
+}
+
+// settings are the defaults of the command line's global flags. What they mean is the business of cmd/imgops, which
+// reads them by itself; here only mistakes are found.
+func (p *configParser) settings(n *yaml.Node) {
+	flag := func(n *yaml.Node) {
+		if n.Tag != "!!bool" {
+			p.add(at(n), fmt.Sprintf("%q is neither true nor false", n.Value), "write true or false")
+		}
+	}
+	p.mapping(n, "settings", fields{
+		"output":   func(n *yaml.Node) { p.word(n, "output", "table", "json", "yaml") },
+		"parallel": func(n *yaml.Node) { p.number(n, "parallel", 1) },
+		"quiet":    flag,
+		"no-color": flag,
+		"debug":    flag,
+	})
 }
 
 func (p *configParser) version(n *yaml.Node) {

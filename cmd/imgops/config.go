@@ -3,8 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -66,6 +66,9 @@ func (a *app) configure(c *cobra.Command) error {
 			}
 		}
 	}
+	if out := v.GetString("output"); !known(out) {
+		return usagef(c, "unknown output format %q; it is one of table, json, yaml", out)
+	}
 	if err := readSettings(v, v.GetString("config"), v.GetString("dir")); err != nil {
 		return err
 	}
@@ -74,10 +77,8 @@ func (a *app) configure(c *cobra.Command) error {
 		NoColor: v.GetBool("no-color") || a.Getenv("NO_COLOR") != "", Parallel: v.GetInt("parallel"),
 		Sandbox: v.GetString("sandbox"), Run: v.GetString("run"),
 	}
-	switch a.set.Output {
-	case "table", "json", "yaml":
-	default:
-		return usagef(c, "unknown output format %q; it is one of table, json, yaml", a.set.Output)
+	if !known(a.set.Output) {
+		a.set.Output = "table" // the loader tells where in imgops.yaml it is wrong
 	}
 	if a.set.Parallel < 1 {
 		return usagef(c, "--parallel is %d; it has to be at least 1", a.set.Parallel)
@@ -85,6 +86,8 @@ func (a *app) configure(c *cobra.Command) error {
 	a.log = newProgress(a.Stderr, a.set.Quiet)
 	return nil
 }
+
+func known(output string) bool { return slices.Contains([]string{"table", "json", "yaml"}, output) }
 
 // readSettings adds the settings section of imgops.yaml, or a settings file, below flags and environment. A fleet
 // that cannot be parsed is reported by the command that loads it, with line and column, not here.

@@ -190,7 +190,10 @@ func (c *Cloud) removeVolume(id string) {
 func (c *Cloud) watchExits() {
 	for {
 		select {
-		case id := <-c.driver.Exited():
+		case id, open := <-c.driver.Exited():
+			if !open {
+				return // the driver was closed first
+			}
 			c.jobs.run(id, func() { c.exited(id) })
 		case <-c.ctx.Done():
 			return
