@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"reflect"
 
 	"golang.org/x/sync/errgroup"
 
@@ -29,13 +30,14 @@ func (a *app) open(ctx context.Context, rev string) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
+	early := a.connectEarly(ctx, repo)
 	fleet, err := loadFleet(ctx, repo, rev)
 	if err != nil {
 		return nil, err
 	}
 	s := &session{app: a, repo: repo, fleet: fleet}
 	s.home = images.Location{Account: fleet.Config.Build.Account, Region: fleet.Config.Build.Region}
-	if s.clouds, err = a.newClouds(ctx, fleet.Config); err != nil {
+	if s.clouds, err = early(fleet.Config); err != nil {
 		return nil, err
 	}
 	if s.cat, err = images.Open(ctx, s.clouds, s.home); err != nil {
@@ -48,6 +50,32 @@ func (a *app) open(ctx context.Context, rev string) (*session, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// connectEarly begins to connect to the accounts of the fleet's imgops.yaml as it is on disk, while the fleet is being
+// loaded. The function that it returns gives the clients of a configuration: those, when it is the same after all.
+func (a *app) connectEarly(ctx context.Context, repo *roles.Repo) func(roles.Config) (*clouds, error) {
+	peeked, err := repo.PeekConfig(ctx)
+	if err != nil {
+		return func(c roles.Config) (*clouds, error) { return a.newClouds(ctx, c) }
+	}
+	var (
+		early *clouds
+		ready = make(chan struct{})
+	)
+	go func() {
+		defer close(ready)
+		if early, err = a.newClouds(ctx, peeked); err == nil {
+			early.warm(ctx, peeked)
+		}
+	}()
+	return func(c roles.Config) (*clouds, error) {
+		<-ready
+		if err != nil || !reflect.DeepEqual(c, peeked) {
+			return a.newClouds(ctx, c)
+		}
+		return early, nil
+	}
 }
 
 func loadFleet(ctx context.Context, repo *roles.Repo, rev string) (*roles.Fleet, error) {

@@ -149,6 +149,18 @@ func (c *clouds) credentials(ctx context.Context, id string) (aws.CredentialsPro
 	return acc.creds, acc.err
 }
 
+// warm begins to get the credentials of every account of a fleet, in parallel. It does not wait for them, and errors are
+// told when the credentials are used.
+func (c *clouds) warm(ctx context.Context, conf roles.Config) {
+	seen := map[string]bool{}
+	for _, l := range append(locations(conf, nil), images.Location{Account: conf.Build.Account}) {
+		if !seen[l.Account] {
+			seen[l.Account] = true
+			go func() { _, _ = c.credentials(ctx, l.Account) }()
+		}
+	}
+}
+
 func (c *clouds) open(ctx context.Context, id string) (aws.CredentialsProvider, error) {
 	creds, arn := c.base.Credentials, c.roles[id]
 	if _, err := creds.Retrieve(ctx); err != nil {

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"context"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/stretchr/testify/require"
+
+	"github.com/imgops/imgops/images"
+	"github.com/imgops/imgops/images/machine"
+)
+
+// packerTemplate is a template as it is written for AWS but for two settings, neither of them the sandbox's doing:
+// Packer 1.6 has the AWS SDK for Go v1, which does not know AWS_ENDPOINT_URL, so the endpoint is named; and its Ansible
+// proxy has an ssh-rsa (SHA-1) host key, which the OpenSSH of Debian 12 refuses, so Ansible connects by itself.
+const packerTemplate = `{
+  "variables": {"endpoint": "{{env ` + "`AWS_ENDPOINT_URL`" + `}}", "last": "true"},
+  "builders": [{
+    "type": "amazon-ebs",
+    "custom_endpoint_ec2": "{{user ` + "`endpoint`" + `}}",
+    "region": "us-east-1",
+    "source_ami_filter": {
+      "filters": {"name": "debian-12-amd64-*", "root-device-type": "ebs", "virtualization-type": "hvm"},
+      "owners": ["136693071363"],
+      "most_recent": true
+    },
+    "instance_type": "t3.small",
+    "ssh_username": "admin",
+    "ami_name": "stranger",
+    "ami_description": "baked by Packer",
+    "ami_regions": ["eu-west-1"],
+    "ami_users": ["222222222222"],
+    "snapshot_users": ["222222222222"],
+    "tags": {"role": "web", "base": "{{ .SourceAMI }}"},
+    "snapshot_tags": {"role": "web-disk"},
+    "run_tags": {"purpose": "bake"}
+  }],
+  "provisioners": [
+    {"type": "shell", "inline": ["cloud-init status --wait", "echo by shell | sudo tee /etc/baked-by-shell"]},
+    {"type": "ansible", "playbook_file": "play.yml", "use_proxy": false, "user": "admin"},
+    {"type": "shell", "inline": ["{{user ` + "`last`" + `}}"]}
+  ]
+}
+`
+
+const packerPlay = `- hosts: all
+  become: true
+  tasks:
+    - name: Leave a mark
+      ansible.builtin.copy: {content: "by Ansible\n", dest: /etc/baked-by-ansible}
+`
+
+// TestPacker bakes with Debian's Packer on real machines, over SSH: the image is there in both Regions, shared and
+// tagged, the other account can launch the copy and finds in it what both provisioners did, and nothing temporary stays;
+// nor does anything after a provisioner that fails.
+func TestPacker(t *testing.T) {
+	if testing.Short() {
+		t.Skip("boots real machines; run without -short")
+	}
+	if _, err := exec.LookPath("packer"); err != nil {
+		t.Skip("Packer is not installed; as root: apt-get install packer")
+	}
+	w := newRealWorld(t)
+	w.sandboxUp(t, "nspawn")
+	w.env = append(w.env, "AWS_POLL_DELAY_SECONDS=1", "CHECKPOINT_DISABLE=1", "PACKER_CONFIG_DIR="+w.dir)
+	write(t, filepath.Join(w.dir, "template.json"), packerTemplate)
+	write(t, filepath.Join(w.dir, "play.yml"), packerPlay)
+
+	code, out, errs := w.packer(t, "-var", "last=false")
+	require.NotZero(t, code)
+	require.Contains(t, out+errs, "Script exited with non-zero exit status: 1")
+	for _, region := range []string{"us-east-1", "eu-west-1"} {
+		w.requireOnlyImages(t, region)
+	}
+
+	code, out, errs = w.packer(t)
+	require.Zero(t, code, out+errs)
+	var baked types.Image
+	for _, region := range []string{"us-east-1", "eu-west-1"} {
+		baked = w.requireOnlyImages(t, region, "stranger")
+		w.requirePacked(t, region, baked)
+	}
+	w.requireMarks(t, images.Location{Account: "222222222222", Region: "eu-west-1"}, baked)
+}
+
+func (w *realWorld) packer(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	all := slices.Concat([]string{"sandbox", "exec", "--name", w.sandbox, "--", "packer", "build", "-color=false"}, args, []string{"template.json"})
+	return w.try(t, w.dir, all...)
+}
+
+// requireOnlyImages: of all that a bake makes in a Region, there are the named images with a snapshot each, and no more.
+func (w *realWorld) requireOnlyImages(t *testing.T, region string, names ...string) (last types.Image) {
+	t.Helper()
+	api := w.ec2(t, images.Location{Account: "111111111111", Region: region})
+	found, err := api.DescribeImages(t.Context(), &ec2.DescribeImagesInput{Owners: []string{"self"}, IncludeDeprecated: aws.Bool(true), IncludeDisabled: aws.Bool(true)})
+	require.NoError(t, err)
+	var have []string
+	for _, last = range found.Images {
+		have = append(have, *last.Name)
+	}
+	require.Equal(t, names, have, region)
+	snapshots, err := api.DescribeSnapshots(t.Context(), &ec2.DescribeSnapshotsInput{OwnerIds: []string{"self"}})
+	require.NoError(t, err)
+	require.Len(t, snapshots.Snapshots, len(names), region)
+	require.NoError(t, images.Poll(t.Context(), func(ctx context.Context) (bool, error) { // they go soon after their instance
+		volumes, err := api.DescribeVolumes(ctx, nil)
+		return err == nil && len(volumes.Volumes) == 0, err
+	}), region)
+	keys, err := api.DescribeKeyPairs(t.Context(), nil)
+	require.NoError(t, err)
+	require.Empty(t, keys.KeyPairs, region)
+	groups, err := api.DescribeSecurityGroups(t.Context(), nil)
+	require.NoError(t, err)
+	require.Len(t, groups.SecurityGroups, 1, "%s: only the default group", region)
+	instances, err := api.DescribeInstances(t.Context(), &ec2.DescribeInstancesInput{Filters: []types.Filter{
+		{Name: aws.String("instance-state-name"), Values: []string{"pending", "running", "shutting-down", "stopping", "stopped"}}}})
+	require.NoError(t, err)
+	require.Empty(t, instances.Reservations, region)
+	return last
+}
+
+// requirePacked: the image has all that the template asks for.
+func (w *realWorld) requirePacked(t *testing.T, region string, img types.Image) {
+	t.Helper()
+	api := w.ec2(t, images.Location{Account: "111111111111", Region: region})
+	require.Equal(t, "available", string(img.State))
+	require.Equal(t, "baked by Packer", *img.Description)
+	tags := map[string]string{}
+	for _, tag := range img.Tags {
+		tags[*tag.Key] = *tag.Value
+	}
+	require.Equal(t, "web", tags["role"])
+	require.Regexp(t, "^ami-", tags["base"])
+	snapshot := img.BlockDeviceMappings[0].Ebs.SnapshotId
+	disks, err := api.DescribeSnapshots(t.Context(), &ec2.DescribeSnapshotsInput{SnapshotIds: []string{*snapshot}})
+	require.NoError(t, err)
+	tags = map[string]string{}
+	for _, tag := range disks.Snapshots[0].Tags {
+		tags[*tag.Key] = *tag.Value
+	}
+	require.Equal(t, "web-disk", tags["role"])
+	launch, err := api.DescribeImageAttribute(t.Context(), &ec2.DescribeImageAttributeInput{ImageId: img.ImageId, Attribute: "launchPermission"})
+	require.NoError(t, err)
+	require.Equal(t, []types.LaunchPermission{{UserId: aws.String("222222222222")}}, launch.LaunchPermissions)
+	create, err := api.DescribeSnapshotAttribute(t.Context(), &ec2.DescribeSnapshotAttributeInput{SnapshotId: snapshot, Attribute: "createVolumePermission"})
+	require.NoError(t, err)
+	require.Equal(t, []types.CreateVolumePermission{{UserId: aws.String("222222222222")}}, create.CreateVolumePermissions)
+}
+
+// requireMarks boots the image there and looks for the files of both provisioners.
+func (w *realWorld) requireMarks(t *testing.T, loc images.Location, img types.Image) {
+	t.Helper()
+	m, err := machine.NewLauncher(w.ec2(t, loc)).Launch(t.Context(), machine.Spec{
+		Location: loc, Image: images.Image{ID: *img.ImageId, RootDevice: *img.RootDeviceName, DiskGiB: *img.BlockDeviceMappings[0].Ebs.VolumeSize},
+		Purpose: "test", Fleet: "acme", Role: "web", Run: "packer", InstanceTypes: []string{"t3.small"}, SSHUser: "admin",
+		Lifetime: time.Hour, WorkDir: filepath.Join(w.dir, "marks"),
+	}, nil)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, m.Close(t.Context())) }()
+	require.NoError(t, m.WaitBooted(t.Context(), "cloud-init", nil))
+	marks, err := w.command(w.dir, "ssh", "-F", m.SSHConfig, "-l", "admin", m.Address, "cat /etc/baked-by-shell /etc/baked-by-ansible").CombinedOutput()
+	require.NoError(t, err, string(marks))
+	require.Equal(t, "by shell\nby Ansible\n", string(marks))
+}
