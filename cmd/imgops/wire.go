@@ -149,6 +149,20 @@ func (c *clouds) credentials(ctx context.Context, id string) (aws.CredentialsPro
 	return acc.creds, acc.err
 }
 
+// accountOf says which account credentials act in. An assumed role's credentials say it themselves (the SDK takes it
+// from AssumeRole's answer); of others STS has to be asked.
+func (c *clouds) accountOf(ctx context.Context, creds aws.CredentialsProvider) (string, error) {
+	v, err := creds.Retrieve(ctx)
+	if err != nil || v.AccountID != "" && v.Source == stscreds.ProviderName {
+		return v.AccountID, err
+	}
+	who, err := sts.NewFromConfig(c.config(creds, c.base.Region)).GetCallerIdentity(ctx, nil)
+	if err != nil {
+		return "", err
+	}
+	return aws.ToString(who.Account), nil
+}
+
 // warm begins to get the credentials of every account of a fleet, in parallel. It does not wait for them, and errors are
 // told when the credentials are used.
 func (c *clouds) warm(ctx context.Context, conf roles.Config) {
@@ -172,14 +186,14 @@ func (c *clouds) open(ctx context.Context, id string) (aws.CredentialsProvider, 
 			o.Duration = time.Hour
 		}))
 	}
-	who, err := sts.NewFromConfig(c.config(creds, c.base.Region)).GetCallerIdentity(ctx, nil)
+	got, err := c.accountOf(ctx, creds)
 	if err != nil {
 		if arn != "" {
 			return nil, fmt.Errorf("assuming %s for account %s: %w", arn, id, err)
 		}
 		return nil, fmt.Errorf("asking who the AWS credentials belong to: %w", err)
 	}
-	if got := aws.ToString(who.Account); got != id {
+	if got != id {
 		if arn != "" {
 			return nil, fmt.Errorf("role %s leads to account %s, not to %s; correct role_arn in imgops.yaml", arn, got, id)
 		}

@@ -12,19 +12,18 @@ type System string
 
 // The systems that Detect knows.
 const (
-	Jenkins     System = "jenkins"
-	GitHub      System = "github"
-	GitLab      System = "gitlab"
-	Bitbucket   System = "bitbucket"
-	CircleCI    System = "circleci"
-	Travis      System = "travis"
-	CodeBuild   System = "codebuild"
-	Azure       System = "azure"
-	Buildkite   System = "buildkite"
-	TeamCity    System = "teamcity"
-	Drone       System = "drone"
-	Woodpecker  System = "woodpecker"
-	maxRunChars        = 24
+	Jenkins    System = "jenkins"
+	GitHub     System = "github"
+	GitLab     System = "gitlab"
+	Bitbucket  System = "bitbucket"
+	CircleCI   System = "circleci"
+	Travis     System = "travis"
+	CodeBuild  System = "codebuild"
+	Azure      System = "azure"
+	Buildkite  System = "buildkite"
+	TeamCity   System = "teamcity"
+	Drone      System = "drone"
+	Woodpecker System = "woodpecker"
 )
 
 // Kind is what a job runs for.
@@ -132,6 +131,9 @@ func Detect(getenv func(string) string) (Event, bool) {
 	}
 	return Event{}, false
 }
+
+// maxRunChars keeps the names that are made of a run's id readable; they have other parts, too.
+const maxRunChars = 24
 
 var runForm = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`)
 

@@ -58,11 +58,12 @@ func azure(e env) Event {
 		number, _, _ := strings.Cut(rest, "/")
 		ev.Kind = PullRequest
 		ev.PullRequest = digits(e.first("SYSTEM_PULLREQUEST_PULLREQUESTNUMBER", "SYSTEM_PULLREQUEST_PULLREQUESTID"))
-		if ev.PullRequest == "" { // run by hand: only the ref tells, and nothing tells forks
+		if ev.PullRequest == "" { // run by hand: only the ref tells
 			ev.PullRequest = digits(number)
 		}
 		ev.Base, ev.Branch = branch(e("SYSTEM_PULLREQUEST_TARGETBRANCH")), branch(e("SYSTEM_PULLREQUEST_SOURCEBRANCH"))
-		ev.Fork = !strings.EqualFold(e("SYSTEM_PULLREQUEST_ISFORK"), "false")
+		// The variable is False in every build that is not a pull request's own.
+		ev.Fork = ev.Name != "PullRequest" || !strings.EqualFold(e("SYSTEM_PULLREQUEST_ISFORK"), "false")
 		return ev
 	}
 	if tag, ok := strings.CutPrefix(ref, "refs/tags/"); ok {

@@ -1,0 +1,120 @@
+package cienv_test
+
+import (
+	"testing"
+
+	"github.com/imgops/imgops/cmd/imgops/cienv"
+)
+
+func TestGitHub(t *testing.T) {
+	job := vars{
+		"CI": "true", "GITHUB_ACTIONS": "true", "GITHUB_SERVER_URL": "https://github.com", "GITHUB_REPOSITORY": "acme/fleet",
+		"GITHUB_RUN_ID": "1658821493", "GITHUB_RUN_ATTEMPT": "2", "GITHUB_SHA": sha, "GITHUB_ACTOR": "octocat",
+		"GITHUB_TRIGGERING_ACTOR": "hubot",
+	}
+	base := cienv.Event{
+		System: cienv.GitHub, Commit: sha, RunID: "1658821493", Attempt: "2", Actor: "hubot",
+		RunURL: "https://github.com/acme/fleet/actions/runs/1658821493",
+	}
+	event := func(change func(*cienv.Event)) cienv.Event {
+		ev := base
+		change(&ev)
+		return ev
+	}
+	pull := vars{
+		"GITHUB_EVENT_NAME": "pull_request", "GITHUB_REF": "refs/pull/7/merge", "GITHUB_REF_NAME": "7/merge", "GITHUB_REF_TYPE": "branch",
+		"GITHUB_BASE_REF": "main", "GITHUB_HEAD_REF": "feature",
+	}
+	payload := func(head string) string {
+		return `file:{"action": "synchronize", "pull_request": {"number": 7,
+			"base": {"ref": "main", "repo": {"full_name": "acme/fleet"}}, "head": {"ref": "feature", "repo": ` + head + `}}}`
+	}
+	pullEvent := func(name string, fork bool) cienv.Event {
+		return event(func(ev *cienv.Event) {
+			ev.Kind, ev.Name, ev.PullRequest, ev.Base, ev.Branch, ev.Fork = cienv.PullRequest, name, "7", "main", "feature", fork
+		})
+	}
+	target := pull.with(vars{"GITHUB_EVENT_NAME": "pull_request_target", "GITHUB_REF": "refs/heads/main", "GITHUB_REF_NAME": "main"})
+	own, fork := `{"full_name": "acme/fleet"}`, `{"full_name": "alice/fleet"}`
+	check(t, []testCase{
+		{"pull request", job.with(pull).with(vars{"GITHUB_EVENT_PATH": payload(own)}), pullEvent("pull_request", false)},
+		{"of a fork", job.with(pull).with(vars{"GITHUB_EVENT_PATH": payload(fork)}), pullEvent("pull_request", true)},
+		{"of a deleted fork", job.with(pull).with(vars{"GITHUB_EVENT_PATH": payload("null")}), pullEvent("pull_request", true)},
+		{"without the event's file", job.with(pull), pullEvent("pull_request", true)},
+		{"with a broken file", job.with(pull).with(vars{"GITHUB_EVENT_PATH": "file:{"}), pullEvent("pull_request", true)},
+		{"pull_request_target", job.with(target).with(vars{"GITHUB_EVENT_PATH": payload(fork)}), pullEvent("pull_request_target", true)},
+		{"review", job.with(vars{
+			"GITHUB_EVENT_NAME": "pull_request_review", "GITHUB_REF": "refs/pull/7/merge", "GITHUB_EVENT_PATH": payload(own),
+		}), pullEvent("pull_request_review", false)},
+		{"merge queue", job.with(vars{
+			"GITHUB_EVENT_NAME": "merge_group", "GITHUB_REF": "refs/heads/gh-readonly-queue/main/pr-7-" + sha, "GITHUB_REF_TYPE": "branch",
+			"GITHUB_REF_NAME":   "gh-readonly-queue/main/pr-7-" + sha,
+			"GITHUB_EVENT_PATH": `file:{"action": "checks_requested", "merge_group": {"base_ref": "refs/heads/main", "head_sha": "` + sha + `"}}`,
+		}), event(func(ev *cienv.Event) {
+			ev.Kind, ev.Name, ev.Base, ev.Branch = cienv.MergeQueue, "merge_group", "main", "gh-readonly-queue/main/pr-7-"+sha
+		})},
+		{"push", job.with(vars{
+			"GITHUB_EVENT_NAME": "push", "GITHUB_REF": "refs/heads/feature/a", "GITHUB_REF_NAME": "feature/a", "GITHUB_REF_TYPE": "branch",
+		}), event(func(ev *cienv.Event) { ev.Kind, ev.Name, ev.Branch = cienv.Push, "push", "feature/a" })},
+		{"tag", job.with(vars{
+			"GITHUB_EVENT_NAME": "push", "GITHUB_REF": "refs/tags/v1", "GITHUB_REF_NAME": "v1", "GITHUB_REF_TYPE": "tag",
+		}), event(func(ev *cienv.Event) { ev.Kind, ev.Name, ev.Tag = cienv.Tag, "push", "v1" })},
+		{"schedule", job.with(vars{
+			"GITHUB_EVENT_NAME": "schedule", "GITHUB_REF": "refs/heads/main", "GITHUB_REF_NAME": "main", "GITHUB_REF_TYPE": "branch",
+		}), event(func(ev *cienv.Event) { ev.Kind, ev.Name, ev.Branch = cienv.Schedule, "schedule", "main" })},
+		{"workflow_dispatch", job.with(vars{
+			"GITHUB_EVENT_NAME": "workflow_dispatch", "GITHUB_REF": "refs/heads/main", "GITHUB_REF_NAME": "main", "GITHUB_REF_TYPE": "branch",
+		}), event(func(ev *cienv.Event) { ev.Kind, ev.Name, ev.Branch = cienv.Manual, "workflow_dispatch", "main" })},
+	})
+}
+
+func TestGitLab(t *testing.T) {
+	job := vars{
+		"CI": "true", "GITLAB_CI": "true", "CI_COMMIT_SHA": sha, "CI_PIPELINE_ID": "98765", "GITLAB_USER_LOGIN": "carol",
+		"CI_PIPELINE_URL": "https://gitlab.com/acme/fleet/-/pipelines/98765", "CI_PROJECT_ID": "1",
+	}
+	event := func(change func(*cienv.Event)) cienv.Event {
+		ev := cienv.Event{
+			System: cienv.GitLab, Commit: sha, RunID: "98765", RunURL: "https://gitlab.com/acme/fleet/-/pipelines/98765", Actor: "carol",
+		}
+		change(&ev)
+		return ev
+	}
+	request := func(source, kind, project string) vars {
+		return job.with(vars{
+			"CI_PIPELINE_SOURCE": source, "CI_MERGE_REQUEST_IID": "7", "CI_MERGE_REQUEST_ID": "4711", "CI_MERGE_REQUEST_EVENT_TYPE": kind,
+			"CI_MERGE_REQUEST_SOURCE_BRANCH_NAME": "feature", "CI_MERGE_REQUEST_TARGET_BRANCH_NAME": "main",
+			"CI_MERGE_REQUEST_PROJECT_ID": "1", "CI_MERGE_REQUEST_SOURCE_PROJECT_ID": project, "CI_COMMIT_REF_NAME": "feature",
+		})
+	}
+	merge := func(kind cienv.Kind, name string, fork bool) cienv.Event {
+		return event(func(ev *cienv.Event) {
+			ev.Kind, ev.Name, ev.PullRequest, ev.Branch, ev.Base, ev.Fork = kind, name, "7", "feature", "main", fork
+		})
+	}
+	branch := func(source string) vars {
+		return job.with(vars{"CI_PIPELINE_SOURCE": source, "CI_COMMIT_BRANCH": "main", "CI_COMMIT_REF_NAME": "main"})
+	}
+	onMain := func(kind cienv.Kind, name string) cienv.Event {
+		return event(func(ev *cienv.Event) { ev.Kind, ev.Name, ev.Branch = kind, name, "main" })
+	}
+	check(t, []testCase{
+		{"merge request", request("merge_request_event", "detached", "1"), merge(cienv.PullRequest, "detached", false)},
+		{"merged results", request("merge_request_event", "merged_result", "1"), merge(cienv.PullRequest, "merged_result", false)},
+		{"merge train", request("merge_request_event", "merge_train", "1"), merge(cienv.MergeQueue, "merge_train", false)},
+		{"of a fork", request("merge_request_event", "detached", "2"), merge(cienv.PullRequest, "detached", true)},
+		{"of a deleted fork", request("merge_request_event", "detached", ""), merge(cienv.PullRequest, "detached", true)},
+		{"child pipeline", request("parent_pipeline", "detached", "1"), merge(cienv.PullRequest, "detached", false)},
+		{"push", branch("push"), onMain(cienv.Push, "push")},
+		{"child of a push", branch("parent_pipeline"), onMain(cienv.Push, "parent_pipeline")},
+		{"schedule", branch("schedule"), onMain(cienv.Schedule, "schedule")},
+		{"web", branch("web"), onMain(cienv.Manual, "web")},
+		{"tag", job.with(vars{"CI_PIPELINE_SOURCE": "push", "CI_COMMIT_TAG": "v1", "CI_COMMIT_REF_NAME": "v1"}),
+			event(func(ev *cienv.Event) { ev.Kind, ev.Name, ev.Tag = cienv.Tag, "push", "v1" })},
+		{"pull request of GitHub", job.with(vars{
+			"CI_PIPELINE_SOURCE": "external_pull_request_event", "CI_EXTERNAL_PULL_REQUEST_IID": "7",
+			"CI_EXTERNAL_PULL_REQUEST_SOURCE_REPOSITORY": "alice/fleet", "CI_EXTERNAL_PULL_REQUEST_TARGET_REPOSITORY": "acme/fleet",
+			"CI_EXTERNAL_PULL_REQUEST_SOURCE_BRANCH_NAME": "feature", "CI_EXTERNAL_PULL_REQUEST_TARGET_BRANCH_NAME": "main",
+		}), merge(cienv.PullRequest, "external_pull_request_event", true)},
+	})
+}
