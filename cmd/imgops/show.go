@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -89,6 +88,20 @@ func (s *session) showImage(ctx context.Context, id string) error {
 	return s.print(d, t)
 }
 
+// shownRole is a role in the output of show.
+type shownRole struct {
+	Role        string           `json:"role"`
+	File        string           `json:"file"`
+	Base        string           `json:"base"`
+	Digest      string           `json:"digest"`
+	TestsDigest string           `json:"tests_digest"`
+	Suites      []string         `json:"suites"`
+	Targets     []string         `json:"targets"`
+	Plan        images.Decision  `json:"plan"`
+	Images      []shownImage     `json:"images"`
+	Defaults    []images.Default `json:"defaults"`
+}
+
 func (s *session) showRole(ctx context.Context, r *roles.Role) error {
 	found, err := s.survey(ctx, []*roles.Role{r})
 	if err != nil {
@@ -98,38 +111,18 @@ func (s *session) showRole(ctx context.Context, r *roles.Role) error {
 	if err != nil {
 		return err
 	}
-	type role struct {
-		Role        string           `json:"role"`
-		File        string           `json:"file"`
-		Base        string           `json:"base"`
-		Digest      string           `json:"digest"`
-		TestsDigest string           `json:"tests_digest"`
-		Suites      []string         `json:"suites"`
-		Targets     []string         `json:"targets"`
-		Plan        images.Decision  `json:"plan"`
-		Images      []shownImage     `json:"images"`
-		Defaults    []images.Default `json:"defaults"`
-	}
-	d := role{
+	d := shownRole{
 		Role: r.Name, File: r.File, Base: baseText(r.Base), Digest: r.Digest, TestsDigest: r.TestsDigest, Suites: []string{},
 		Targets: r.Targets, Plan: found.decisions[r.Name], Images: []shownImage{}, Defaults: []images.Default{},
 	}
-	t := table{}
 	for _, v := range r.Verify {
 		d.Suites = append(d.Suites, v.Name)
 	}
-	t.add("role", d.Role)
-	t.add("file", d.File)
-	t.add("base", d.Base)
-	t.add("digest", d.Digest)
-	t.add("tests", short(d.TestsDigest)+" ("+strings.Join(d.Suites, ", ")+")")
-	t.add("targets", strings.Join(d.Targets, ", "))
-	t.add("plan", d.Plan.Action+": "+d.Plan.Reason)
+	t := d.table()
 	for _, img := range own {
 		if img.Role == r.Name {
 			d.Images = append(d.Images, shown(img))
-			t.add("image", strings.Join(slices.DeleteFunc([]string{img.ID, short(img.Digest), img.State, verifiedText(img, r), shortCommit(img.Commit)},
-				func(s string) bool { return s == "" }), "  "))
+			t.add("image", fmt.Sprintf("%s  %s  %s  %s  %s", img.ID, short(img.Digest), img.State, verifiedText(img, r), shortCommit(img.Commit)))
 		}
 	}
 	for _, x := range found.defaults {
@@ -139,6 +132,18 @@ func (s *session) showRole(ctx context.Context, r *roles.Role) error {
 		}
 	}
 	return s.print(d, t)
+}
+
+func (d shownRole) table() table {
+	t := table{}
+	t.add("role", d.Role)
+	t.add("file", d.File)
+	t.add("base", d.Base)
+	t.add("digest", d.Digest)
+	t.add("tests", short(d.TestsDigest)+" ("+strings.Join(d.Suites, ", ")+")")
+	t.add("targets", strings.Join(d.Targets, ", "))
+	t.add("plan", d.Plan.Action+": "+d.Plan.Reason)
+	return t
 }
 
 func verifiedText(img images.Image, r *roles.Role) string {
