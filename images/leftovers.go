@@ -113,13 +113,18 @@ func kindOrder(kind string) int {
 func Remove(ctx context.Context, api LeftoverAPI, list []Leftover) (gone []Leftover, err error) {
 	var errs []error
 	for _, l := range list {
-		if err := removeOne(ctx, api, l); err != nil {
+		if err := removeOne(ctx, api, l); err != nil && !isGone(err) {
 			errs = append(errs, fmt.Errorf("removing %s %s: %w", l.Kind, l.ID, err))
 			continue
 		}
 		gone = append(gone, l)
 	}
 	return gone, errors.Join(errs...)
+}
+
+// isGone says that somebody else was quicker: another gc, or the run itself.
+func isGone(err error) bool {
+	return slices.Contains([]string{"InvalidInstanceID.NotFound", "InvalidGroup.NotFound", "InvalidKeyPair.NotFound"}, Code(err))
 }
 
 func removeOne(ctx context.Context, api LeftoverAPI, l Leftover) error {
