@@ -14,14 +14,14 @@ import (
 // Status compares a role's default in one location with what main wants.
 type Status string
 
-// The states of a role default. Held is for defaults that a person holds back after a rollback.
+// The states of a role default.
 const (
 	StatusCurrent Status = "current" // the image of the wanted digest
 	StatusBehind  Status = "behind"  // a good image of another digest
 	StatusMissing Status = "missing" // no pointer
 	StatusDrifted Status = "drifted" // the pointer does not name an available image of this fleet and role that the account sees
-	StatusHeld    Status = "held"
-	StatusOrphan  Status = "orphan" // main does not want the role here: the role is gone, or no longer goes to this location
+	StatusHeld    Status = "held"    // a person holds the role: nothing moves it until it is released
+	StatusOrphan  Status = "orphan"  // main does not want the role here: the role is gone, or no longer goes to this location
 )
 
 // Wanted is what main says about a role.
@@ -55,6 +55,9 @@ type Default struct {
 	VerifiedAt *time.Time `json:"verified_at"` // UTC
 	// PromotedAt is when the image became the default; while that is unknown, when the pointer was last written. UTC.
 	PromotedAt *time.Time `json:"promoted_at"`
+	// Note is what the status does not tell: who holds the role and why, or that the image was rejected. Left out where
+	// there is nothing to say.
+	Note string `json:"note,omitempty"`
 }
 
 // Location is where the default holds.
@@ -70,28 +73,34 @@ const defaultsParallel = 32
 func Defaults(ctx context.Context, clients Clients, q Query) ([]Default, error) {
 	locations := q.locations()
 	views := make([]view, len(locations))
+	holds, holdsErr := q.holds(ctx, clients, locations)
 	err := each(ctx, len(locations), func(ctx context.Context, i int) (err error) {
 		views[i], err = look(ctx, clients, q.Fleet, locations[i])
 		return err
 	})
 	tags, tagsErr := buildTags(ctx, clients, q.Build.Account, views)
+	if at := slices.Index(locations, q.Build); at >= 0 {
+		holds = views[at].holds
+	}
 	var list []Default
 	for i, v := range views {
 		if v.pointers == nil || !q.tagsKnown(locations[i], v, tags) {
 			continue // in the error
 		}
-		list = append(list, q.compare(locations[i], v, tags)...)
+		list = append(list, held(q.compare(locations[i], v, tags), holds)...)
 	}
 	slices.SortFunc(list, func(a, b Default) int {
 		return cmp.Or(cmp.Compare(a.Role, b.Role), cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region))
 	})
-	return list, errors.Join(err, tagsErr)
+	return list, errors.Join(err, tagsErr, holdsErr)
 }
 
-// view is what one location says: its pointers, and those images named by them that its account sees.
+// view is what one location says: its pointers, and those images named by them that its account sees. In the build
+// location the holds are read along.
 type view struct {
 	pointers map[string]Pointer
 	seen     map[string]Image
+	holds    map[string]Hold
 }
 
 func look(ctx context.Context, clients Clients, fleet string, loc Location) (view, error) {
@@ -99,7 +108,7 @@ func look(ctx context.Context, clients Clients, fleet string, loc Location) (vie
 	if err != nil {
 		return view{}, err
 	}
-	found, err := pointers.All(ctx)
+	found, holds, err := pointers.everything(ctx)
 	if err != nil {
 		return view{}, err
 	}
@@ -115,7 +124,7 @@ func look(ctx context.Context, clients Clients, fleet string, loc Location) (vie
 	if err != nil {
 		return view{}, err
 	}
-	return view{found, seen}, nil
+	return view{found, seen, holds}, nil
 }
 
 // buildTags looks the shared images up in the account that owns them, since tags are invisible to others.
@@ -209,6 +218,9 @@ func (q Query) describe(ptr Pointer, v view, tags map[Location]map[string]Image)
 	d.Digest, d.Commit, d.VerifiedAt = img.Digest, cmp.Or(img.Promoted.Commit, img.Commit), timeOrNil(img.VerifiedAt)
 	if at := timeOrNil(img.Promoted.At); at != nil {
 		d.PromotedAt = at
+	}
+	if img.Rejected != "" {
+		d.Note = "rejected: " + img.Rejected
 	}
 	return d, v.seen[ptr.Image].State == "available" && ptr.DataType == PointerDataType
 }

@@ -61,7 +61,7 @@ func TestCompare(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			tags := map[Location]map[string]Image{build: {c.tagged.ID: c.tagged}}
-			got := q.compare(consumer, view{c.pointers, c.seen}, tags)
+			got := q.compare(consumer, view{pointers: c.pointers, seen: c.seen}, tags)
 			require.Len(t, got, 1)
 			require.Equal(t, c.want, got[0].Status)
 			require.Equal(t, consumer, got[0].Location())
@@ -74,7 +74,7 @@ func TestCompare(t *testing.T) {
 			pointers[role] = Pointer{Role: role, Location: consumer, Image: "ami-5", DataType: PointerDataType}
 		}
 		var got []string
-		for _, d := range q.compare(consumer, view{pointers, nil}, nil) {
+		for _, d := range q.compare(consumer, view{pointers: pointers}, nil) {
 			got = append(got, d.Role+" "+string(d.Status))
 		}
 		require.ElementsMatch(t, []string{"gone orphan", "elsewhere orphan", "web missing"}, got)
@@ -85,12 +85,12 @@ func TestDefaultJSON(t *testing.T) {
 	q := Query{Fleet: "acme", Build: build, Want: []Wanted{{Role: "web", Digest: "sha256:new", Locations: []Location{build}}}}
 	img := owned(build, "ami-1", "sha256:new")
 	pointers := map[string]Pointer{"web": {Role: "web", Location: build, Image: "ami-1", DataType: PointerDataType}}
-	got, err := json.Marshal(q.compare(build, view{pointers, map[string]Image{"ami-1": img}}, nil))
+	got, err := json.Marshal(q.compare(build, view{pointers: pointers, seen: map[string]Image{"ami-1": img}}, nil))
 	require.NoError(t, err)
 	require.JSONEq(t, `[{"role":"web","digest":"sha256:new","commit":"main","account":"111111111111","region":"us-east-1","image":"ami-1",
 		"status":"current","verified_at":"2026-01-01T00:00:00Z","promoted_at":"2026-01-02T00:00:00Z"}]`, string(got))
 
-	got, err = json.Marshal(q.compare(build, view{map[string]Pointer{}, nil}, nil))
+	got, err = json.Marshal(q.compare(build, view{pointers: map[string]Pointer{}}, nil))
 	require.NoError(t, err)
 	require.JSONEq(t, `[{"role":"web","digest":"","commit":"","account":"111111111111","region":"us-east-1","image":"",
 		"status":"missing","verified_at":null,"promoted_at":null}]`, string(got))
@@ -102,7 +102,7 @@ func TestWhatIsUnknownIsFilledIn(t *testing.T) {
 	img.Promoted, img.VerifiedAt = Promoted{}, time.Time{}
 	moved := time.Date(2026, 1, 3, 0, 0, 0, 0, time.UTC)
 	ptr := Pointer{Role: "web", Location: build, Image: "ami-1", DataType: PointerDataType, Modified: moved}
-	d, good := q.describe(ptr, view{nil, map[string]Image{"ami-1": img}}, nil)
+	d, good := q.describe(ptr, view{seen: map[string]Image{"ami-1": img}}, nil)
 	require.True(t, good)
 	require.Equal(t, "branch", d.Commit)
 	require.Equal(t, moved, *d.PromotedAt)

@@ -45,6 +45,7 @@ type Image struct {
 	Rejected             string // reason
 	Default              bool
 	Promoted             Promoted
+	Confirmed            Promoted // a later commit of main that wanted the image which was the default already
 
 	Tags map[string]string // all of them
 }
@@ -53,4 +54,12 @@ type Image struct {
 type Promoted struct {
 	Commit string // of main
 	At     time.Time
+}
+
+// LastWanted is the newest record of main wanting the image: its promotion, or a later commit that found it in place.
+func (i Image) LastWanted() Promoted {
+	if i.Confirmed.At.After(i.Promoted.At) {
+		return i.Confirmed
+	}
+	return i.Promoted
 }

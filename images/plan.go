@@ -50,6 +50,9 @@ func Next(want Wanted, candidates []Image, defaults []Default) Decision {
 	}
 	left, held, total := behind(want, defaults)
 	switch {
+	case len(left) == 0 && len(held) > 0 && len(held) == total:
+		d.Action = ActionNone
+		d.Reason = "verified, and not promoted: " + cmp.Or(noteOf(want.Role, defaults), "held") + "; let it go with: imgops release " + want.Role
 	case len(left) == 0 && len(held) > 0:
 		d.Action = ActionNone
 		d.Reason = fmt.Sprintf("default in %d of %d locations; held in %s", total-len(held), total, strings.Join(held, ", "))
@@ -125,6 +128,42 @@ func behind(want Wanted, defaults []Default) (left, held []string, total int) {
 		}
 	}
 	return left, held, len(locations)
+}
+
+// noteOf is what is said of the first held default of a role.
+func noteOf(role string, defaults []Default) string {
+	for _, d := range defaults {
+		if d.Role == role && d.Status == StatusHeld {
+			return d.Note
+		}
+	}
+	return ""
+}
+
+// Taint marks as rejected, in place, the images whose base, or its base and so on, is rejected: one that was being
+// built while its base was rejected has no tag that says so. It takes all images of a fleet in the build location.
+func Taint(list []Image) {
+	byID := map[string]*Image{}
+	for i := range list {
+		byID[list[i].ID] = &list[i]
+	}
+	for i := range list {
+		seen := map[string]bool{}
+		for base := byID[list[i].Base]; base != nil && !seen[base.ID] && list[i].Rejected == ""; base = byID[base.Base] {
+			seen[base.ID] = true
+			if base.Rejected != "" {
+				list[i].Rejected = RejectedBase(base.ID, base.Rejected)
+			}
+		}
+	}
+}
+
+// RejectedBase is why an image is rejected whose base was.
+func RejectedBase(base, reason string) string {
+	if strings.HasPrefix(reason, "base ") && strings.Contains(reason, " is rejected: ") {
+		return reason // it names the first one of the chain
+	}
+	return "base " + base + " is rejected: " + reason
 }
 
 func trueFirst(a, b bool) int {

@@ -69,9 +69,22 @@ func TestNext(t *testing.T) {
 			want: wantWeb, candidates: []Image{candidate("ami-1")},
 			action: "promote", image: "ami-1", reason: "2 of 2 locations are behind: 222222222222/us-east-1 (missing), 333333333333/us-east-1 (missing)",
 		},
-		"drift":   {want: wantWeb, candidates: []Image{candidate("ami-1")}, defaults: defaultsOf(StatusDrifted, StatusCurrent), action: "promote", image: "ami-1", reason: "1 of 2 locations are behind: 222222222222/us-east-1 (drifted)"},
-		"none":    {want: wantWeb, candidates: []Image{candidate("ami-1")}, defaults: defaultsOf(StatusCurrent, StatusCurrent), action: "none", image: "ami-1", reason: "default in all 2 locations"},
-		"held":    {want: wantWeb, candidates: []Image{candidate("ami-1")}, defaults: defaultsOf(StatusCurrent, StatusHeld), action: "none", image: "ami-1", reason: "default in 1 of 2 locations; held in 333333333333/us-east-1"},
+		"drift": {want: wantWeb, candidates: []Image{candidate("ami-1")}, defaults: defaultsOf(StatusDrifted, StatusCurrent), action: "promote", image: "ami-1", reason: "1 of 2 locations are behind: 222222222222/us-east-1 (drifted)"},
+		"none":  {want: wantWeb, candidates: []Image{candidate("ami-1")}, defaults: defaultsOf(StatusCurrent, StatusCurrent), action: "none", image: "ami-1", reason: "default in all 2 locations"},
+		"held":  {want: wantWeb, candidates: []Image{candidate("ami-1")}, defaults: defaultsOf(StatusCurrent, StatusHeld), action: "none", image: "ami-1", reason: "default in 1 of 2 locations; held in 333333333333/us-east-1"},
+		"all held": {
+			want: wantWeb, candidates: []Image{candidate("ami-1")},
+			defaults: []Default{{Role: "web", Account: "222222222222", Region: "us-east-1", Status: StatusHeld, Note: "held by ann"}, {Role: "web", Account: "333333333333", Region: "us-east-1", Status: StatusHeld}},
+			action:   "none", image: "ami-1", reason: "verified, and not promoted: held by ann; let it go with: imgops release web",
+		},
+		"a reverted digest": { // of two images of the role, the older one's digest is wanted again
+			want: wantWeb, candidates: []Image{
+				candidate("ami-9", created(9), func(i *Image) { i.Digest, i.Default = "sha256:99", true }),
+				candidate("ami-1", created(1), func(i *Image) { i.Promoted = Promoted{Commit: "old"} }),
+			},
+			defaults: defaultsOf(StatusBehind, StatusBehind), action: "promote", image: "ami-1",
+			reason: "2 of 2 locations are behind: 222222222222/us-east-1 (behind), 333333333333/us-east-1 (behind)",
+		},
 		"present": {want: wantWeb, candidates: []Image{candidate("ami-2", created(2)), candidate("ami-1", created(1), func(i *Image) { i.Default = true })}, defaults: defaultsOf(StatusCurrent, StatusMissing), action: "promote", image: "ami-1", reason: "1 of 2 locations are behind: 333333333333/us-east-1 (missing)"},
 		"newest":  {want: wantWeb, candidates: []Image{candidate("ami-1", created(1)), candidate("ami-2", created(2))}, defaults: defaultsOf(StatusCurrent, StatusCurrent), action: "none", image: "ami-2", reason: "default in all 2 locations"},
 		"dirty tree": {

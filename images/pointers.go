@@ -1,6 +1,7 @@
 package images
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -21,6 +22,8 @@ type SSMAPI interface {
 	GetParameters(context.Context, *ssm.GetParametersInput, ...func(*ssm.Options)) (*ssm.GetParametersOutput, error)
 	GetParameter(context.Context, *ssm.GetParameterInput, ...func(*ssm.Options)) (*ssm.GetParameterOutput, error)
 	PutParameter(context.Context, *ssm.PutParameterInput, ...func(*ssm.Options)) (*ssm.PutParameterOutput, error)
+	DeleteParameter(context.Context, *ssm.DeleteParameterInput, ...func(*ssm.Options)) (*ssm.DeleteParameterOutput, error)
+	ssm.GetParameterHistoryAPIClient
 }
 
 // Pointer is a role's default in one location.
@@ -59,20 +62,29 @@ func PointerName(fleet, role string) string { return "/imgops/" + fleet + "/" + 
 
 // All reads every pointer of the fleet, keyed by role.
 func (p *Pointers) All(ctx context.Context) (map[string]Pointer, error) {
-	found := map[string]Pointer{}
+	pointers, _, err := p.everything(ctx)
+	return pointers, err
+}
+
+// everything reads the fleet's parameters in the location: the pointers, and in the build location the holds, too.
+func (p *Pointers) everything(ctx context.Context) (map[string]Pointer, map[string]Hold, error) {
+	pointers, holds := map[string]Pointer{}, map[string]Hold{}
 	in := &ssm.GetParametersByPathInput{Path: aws.String("/imgops/" + p.fleet), Recursive: aws.Bool(true), MaxResults: aws.Int32(10)}
 	for pages := ssm.NewGetParametersByPathPaginator(p.api, in); pages.HasMorePages(); {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("reading the pointers of fleet %s in %s: %w", p.fleet, p.loc, err)
+			return nil, nil, fmt.Errorf("reading the pointers of fleet %s in %s: %w", p.fleet, p.loc, err)
 		}
 		for _, e := range page.Parameters {
 			if role, ok := p.roleOf(aws.ToString(e.Name)); ok {
-				found[role] = p.pointer(role, e)
+				pointers[role] = p.pointer(role, e)
+			}
+			if role, ok := heldRole(p.fleet, aws.ToString(e.Name)); ok {
+				holds[role] = readHold(role, e)
 			}
 		}
 	}
-	return found, nil
+	return pointers, holds, nil
 }
 
 // Of reads the pointers of some roles, ten in a call (the most that SSM takes), keyed by role. A role without a pointer
@@ -134,13 +146,61 @@ func (p *Pointers) Set(ctx context.Context, role, image, description string) (Po
 	return ptr, nil
 }
 
+// Delete removes a role's pointer, with its history; it is no error when there is none.
+func (p *Pointers) Delete(ctx context.Context, role string) error {
+	_, err := p.api.DeleteParameter(ctx, &ssm.DeleteParameterInput{Name: aws.String(PointerName(p.fleet, role))})
+	if err != nil && Code(err) != "ParameterNotFound" {
+		return fmt.Errorf("removing the pointer of role %s in %s: %w", role, p.loc, err)
+	}
+	return nil
+}
+
+// PointerVersion is one of the values that a pointer has had.
+type PointerVersion struct {
+	Pointer
+	Who         string // ARN of the caller that wrote it
+	Description string // as Move.String writes it
+}
+
+// History reads what a role's pointer has named, newest first: SSM keeps 100 versions. It is empty where there is no
+// pointer, or was one that was deleted.
+func (p *Pointers) History(ctx context.Context, role string) ([]PointerVersion, error) {
+	var list []PointerVersion
+	in := &ssm.GetParameterHistoryInput{Name: aws.String(PointerName(p.fleet, role)), MaxResults: aws.Int32(50)}
+	for pages := ssm.NewGetParameterHistoryPaginator(p.api, in); pages.HasMorePages(); {
+		page, err := pages.NextPage(ctx)
+		if Code(err) == "ParameterNotFound" {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading the history of the pointer of role %s in %s: %w", role, p.loc, err)
+		}
+		for _, e := range page.Parameters {
+			list = append(list, PointerVersion{
+				Pointer: Pointer{
+					Role: role, Location: p.loc, Image: aws.ToString(e.Value), DataType: aws.ToString(e.DataType),
+					Version: e.Version, Modified: aws.ToTime(e.LastModifiedDate).UTC(),
+				},
+				Who: aws.ToString(e.LastModifiedUser), Description: aws.ToString(e.Description),
+			})
+		}
+	}
+	slices.SortFunc(list, func(a, b PointerVersion) int { return cmp.Compare(b.Version, a.Version) })
+	return list, nil
+}
+
 // roleOf is the opposite of PointerName.
 func (p *Pointers) roleOf(name string) (role string, ok bool) {
-	rest, ok := strings.CutPrefix(name, "/imgops/"+p.fleet+"/")
+	return roleIn(p.fleet, name, "/default")
+}
+
+// roleIn finds the role in the name of one of its parameters.
+func roleIn(fleet, name, suffix string) (role string, ok bool) {
+	rest, ok := strings.CutPrefix(name, "/imgops/"+fleet+"/")
 	if !ok {
 		return "", false
 	}
-	role, ok = strings.CutSuffix(rest, "/default")
+	role, ok = strings.CutSuffix(rest, suffix)
 	return role, ok && role != "" && !strings.Contains(role, "/")
 }
 

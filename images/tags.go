@@ -26,6 +26,8 @@ const (
 	TagRejected   = "imgops:rejected"    // the reason
 	TagDefault    = "imgops:default"     // "true" on the current default
 	TagPromoted   = "imgops:promoted"    // "<main commit> <RFC 3339>"
+	TagConfirmed  = "imgops:confirmed"   // the same, of a later main commit that wanted the same image; in the build location only
+	TagRetired    = "imgops:retired"     // when, who and why: on the last default of a role that was retired
 	TagExpires    = "imgops:expires"     // on temporary resources, RFC 3339
 	TagName       = "Name"
 )
@@ -108,7 +110,11 @@ func (i *Image) decodeTags() {
 	i.Commit, i.Branch, i.Base, i.Run = t[TagCommit], t[TagBranch], t[TagBase], t[TagRun]
 	i.BuiltAt, i.Verified, i.VerifiedAt = parseTime(t[TagBuiltAt]), t[TagVerified], parseTime(t[TagVerifiedAt])
 	i.Rejected, i.Default, i.Promoted = t[TagRejected], t[TagDefault] == "true", parsePromoted(t[TagPromoted])
+	i.Confirmed = parsePromoted(t[TagConfirmed])
 }
+
+// TagText makes a person's text fit a tag: one line, 256 characters at most.
+func TagText(s string) string { return tagValue(strings.Join(strings.Fields(s), " ")) }
 
 // tagValue cuts a text to what a tag may hold: 256 characters (ec2 user guide, Using_Tags).
 func tagValue(s string) string {

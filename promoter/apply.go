@@ -14,14 +14,48 @@ import (
 // Apply does the steps of a plan. Every stage of the work is over, for all roles and locations, before the next begins,
 // so no pointer moves before everything is ready. What fails in a location, or in the Region's image that it is served
 // from, leaves out the rest of that location only. A pointer moves only to an image that its account has just been
-// seen to see. The error, if any, is an *IncompleteError.
+// seen to see.
+//
+// One run of a fleet at a time moves pointers. When its turn comes it looks again: a role that is held by now is left
+// alone (Result.Held), one that a newer commit was promoted for is refused, and where a pointer has moved that the plan
+// had found in place, the role is planned and applied again. The error, if any, is an *IncompleteError.
 func (p *Promoter) Apply(ctx context.Context, plan Plan, progress images.Progress) (Result, error) {
+	all := Result{Done: []Step{}, Left: []Left{}}
+	for try := 0; ; try++ {
+		a := p.applier(plan, progress)
+		a.run(ctx)
+		all.add(a.result(ctx))
+		if len(a.again) == 0 {
+			break
+		}
+		var err error
+		if plan, err = p.replan(ctx, a.again, progress); err == nil && try == tries {
+			err = errors.New("its pointers keep being moved by others")
+		}
+		if err != nil {
+			all.leave(a.again, err)
+			break
+		}
+	}
+	if len(all.Left) > 0 {
+		return all, &IncompleteError{all.Left}
+	}
+	return all, nil
+}
+
+// tries is how often a role is planned again because others have moved its pointers.
+const tries = 3
+
+func (p *Promoter) applier(plan Plan, progress images.Progress) *applier {
 	a := &applier{
 		Promoter: p, progress: progress, roles: map[string]RolePlan{}, known: map[spot]images.Image{},
 		failed: map[spot]error{}, done: map[*Step]bool{}, looked: map[*Step]bool{},
 	}
 	for _, r := range plan.Roles {
 		a.roles[r.Role] = r
+		if r.Held != nil {
+			a.held = append(a.held, *r.Held)
+		}
 		for loc, img := range r.known {
 			a.known[spot{r.Role, loc}] = img
 		}
@@ -34,6 +68,10 @@ func (p *Promoter) Apply(ctx context.Context, plan Plan, progress images.Progres
 			a.served = append(a.served, s)
 		}
 	}
+	return a
+}
+
+func (a *applier) run(ctx context.Context) {
 	a.copies(ctx, false)
 	a.stage(ctx, stage{ActionTag, false}, a.tag)
 	a.stage(ctx, stage{ActionShareSnapshots, false}, a.shareSnapshots)
@@ -41,11 +79,13 @@ func (p *Promoter) Apply(ctx context.Context, plan Plan, progress images.Progres
 	a.copies(ctx, true)
 	a.stage(ctx, stage{ActionTag, true}, a.tag)
 	a.look(ctx)
+	giveBack := a.turn(ctx)
 	a.stage(ctx, stage{ActionPointer, false}, a.point)
 	a.stage(ctx, stage{ActionDefault, false}, a.mark)
 	a.stage(ctx, stage{ActionUndefault, false}, a.unmark)
+	a.confirm(ctx)
+	giveBack()
 	a.stage(ctx, stage{ActionUnshare, false}, a.unshare)
-	return a.result(ctx)
 }
 
 // spot is a role in a location.
@@ -61,6 +101,10 @@ type applier struct {
 	roles    map[string]RolePlan
 	steps    []*Step
 	served   []*Step // the pointer and look steps
+	again    []RolePlan
+	held     []images.Hold
+	leases   *images.Leases
+	lease    images.Lease
 
 	mu     sync.Mutex
 	known  map[spot]images.Image

@@ -105,7 +105,9 @@ func TestInterruptedAnywhere(t *testing.T) {
 				c.cutAfter = n
 				p := promoterOf(c, func(o *Options) { o.Parallel = parallel })
 				_, err := promote(t, p, oneOfEach())
-				require.ErrorIs(t, err, errCut)
+				if n < total { // the last call gives the turn back, and the promotion is done whatever it answers
+					require.ErrorIs(t, err, errCut)
+				}
 				c.cut, c.cutAfter = false, -1
 				_, err = promote(t, p, oneOfEach())
 				require.NoError(t, err)
@@ -195,11 +197,12 @@ func TestCallsOfAPromotion(t *testing.T) {
 		name, _, _ := strings.Cut(call, " ")
 		count[name]++
 	}
-	require.Equal(t, 4, count["GetParameters"], "one for each location")
+	require.Equal(t, 10, count["GetParameters"], "one for each location, and one for the holds; the same again in turn")
 	require.Equal(t, 1, count["CopyImage"])
 	require.Equal(t, 2, count["ModifySnapshotAttribute"], "one for each Region")
 	require.Equal(t, 2, count["ModifyImageAttribute"])
-	require.Equal(t, 4, count["PutParameter"])
+	require.Equal(t, 5, count["PutParameter"], "the turn, and one for each location")
+	require.Equal(t, 1, count["DeleteParameter"], "the turn")
 	require.Equal(t, 2, count["CreateTags"])
 	require.Equal(t, 1, count["DescribeImageAttribute"], "only of the image that exists")
 	t.Log(count)

@@ -118,6 +118,14 @@ func (c *cloud) forget(cutAfter int) {
 // candidate registers a verified image of role web in the build location.
 func (c *cloud) candidate(t *testing.T, digest string) images.Image {
 	t.Helper()
+	return c.register(t, images.Image{
+		Name: "acme-web-" + digest, Fleet: "acme", Role: "web", Digest: "sha256:" + digest, Commit: "b1", Run: "run-1", Verified: "sha256:t1",
+	})
+}
+
+// register makes an available image in the build location.
+func (c *cloud) register(t *testing.T, img images.Image) images.Image {
+	t.Helper()
 	ctx := t.Context()
 	api, err := c.EC2(ctx, buildAt)
 	require.NoError(t, err)
@@ -130,9 +138,10 @@ func (c *cloud) candidate(t *testing.T, digest string) images.Image {
 	require.NoError(t, ec2.NewSnapshotCompletedWaiter(api, func(o *ec2.SnapshotCompletedWaiterOptions) { o.MinDelay = 10 * time.Millisecond }).
 		Wait(ctx, &ec2.DescribeSnapshotsInput{SnapshotIds: []string{*snapshot.SnapshotId}}, time.Minute))
 
-	img := images.Image{Name: "acme-web-" + digest, Fleet: "acme", Role: "web", Digest: "sha256:" + digest, Commit: "b1", Run: "run-1"}
 	tags := img.BuildTags()
-	tags[images.TagVerified], tags[images.TagVerifiedAt] = "sha256:t1", "2026-03-01T00:00:00Z"
+	if img.Verified != "" {
+		tags[images.TagVerified], tags[images.TagVerifiedAt] = img.Verified, "2026-03-01T00:00:00Z"
+	}
 	out, err := api.RegisterImage(ctx, &ec2.RegisterImageInput{
 		Name: aws.String(img.Name), RootDeviceName: aws.String("/dev/xvda"), Architecture: types.ArchitectureValuesX8664,
 		BlockDeviceMappings: []types.BlockDeviceMapping{{DeviceName: aws.String("/dev/xvda"), Ebs: &types.EbsBlockDevice{SnapshotId: snapshot.SnapshotId}}},

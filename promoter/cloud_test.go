@@ -3,7 +3,6 @@ package promoter
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -28,6 +27,7 @@ type cloud struct {
 	images   map[string]*fakeImage
 	params   map[images.Location]map[string]ssmtypes.Parameter
 	tokens   map[string]string // the image that a client token led to
+	history  map[string][]ssmtypes.ParameterHistory
 	requests map[string]string // the request that a client token came with
 	calls    []string          // "CopyImage 111111111111/eu-west-1"
 	copies   int
@@ -50,7 +50,7 @@ type fakeImage struct {
 var errCut = errors.New("the process was killed")
 
 func newCloud() *cloud {
-	c := &cloud{images: map[string]*fakeImage{}, params: map[images.Location]map[string]ssmtypes.Parameter{}, tokens: map[string]string{}, requests: map[string]string{}, cutAfter: -1}
+	c := &cloud{images: map[string]*fakeImage{}, params: map[images.Location]map[string]ssmtypes.Parameter{}, tokens: map[string]string{}, requests: map[string]string{}, history: map[string][]ssmtypes.ParameterHistory{}, cutAfter: -1}
 	return c
 }
 
@@ -145,43 +145,8 @@ func (c *cloud) answer(loc images.Location, in any) (any, error) {
 		return c.launchPermission(loc, in)
 	case *ec2.ModifySnapshotAttributeInput:
 		return c.copyPermission(loc, in)
-	case *ssm.GetParametersInput:
-		out := &ssm.GetParametersOutput{}
-		for _, name := range in.Names {
-			if p, ok := c.params[loc][name]; ok {
-				out.Parameters = append(out.Parameters, p)
-			}
-		}
-		return out, nil
-	case *ssm.GetParameterInput:
-		p, ok := c.params[loc][*in.Name]
-		if !ok {
-			return nil, &ssmtypes.ParameterNotFound{}
-		}
-		return &ssm.GetParameterOutput{Parameter: &p}, nil
-	case *ssm.PutParameterInput:
-		return c.put(loc, in), nil
 	}
-	return nil, fmt.Errorf("the cloud in memory does not know %T", in)
-}
-
-// put keeps the value only if it names an available image that the account sees, and tells nobody.
-func (c *cloud) put(loc images.Location, in *ssm.PutParameterInput) any {
-	f, ok := c.images[*in.Value]
-	visible := ok && f.region == loc.Region && (*f.OwnerId == loc.Account || slices.Contains(f.users, loc.Account))
-	if visible && f.looks > 0 && f.ready == "available" {
-		if c.params[loc] == nil {
-			c.params[loc] = map[string]ssmtypes.Parameter{}
-		}
-		old := c.params[loc][*in.Name]
-		c.params[loc][*in.Name] = ssmtypes.Parameter{Name: in.Name, Value: in.Value, DataType: in.DataType, Version: old.Version + 1}
-	}
-	return &ssm.PutParameterOutput{Version: 1}
-}
-
-// pointer is what a role's pointer names.
-func (c *cloud) pointer(account, region, role string) string {
-	return aws.ToString(c.params[images.Location{Account: account, Region: region}][images.PointerName("acme", role)].Value)
+	return c.answerSSM(loc, in)
 }
 
 // promote plans and applies.

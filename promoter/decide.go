@@ -87,7 +87,7 @@ func availableFirst(a, b images.Image) int {
 func (p *Promoter) decide(r Request, places []place, w *world) RolePlan {
 	plan := RolePlan{
 		Role: r.Role, Digest: r.Image.Digest, Commit: r.Commit, Image: r.Image.ID, Steps: []Step{},
-		known: map[images.Location]images.Image{},
+		known: map[images.Location]images.Image{}, req: r, places: places,
 	}
 	d := decision{p, r, places, w, &plan, map[images.Location]bool{}}
 	homes := p.homes(places)
@@ -110,6 +110,7 @@ func (p *Promoter) decide(r Request, places []place, w *world) RolePlan {
 			d.mark(at.Location, true)
 		}
 	}
+	d.confirm()
 	plan.sort()
 	return plan
 }
@@ -154,7 +155,7 @@ func (d decision) make(at place, source images.Image) {
 func (d decision) tags() map[string]string {
 	tags := maps.Clone(d.req.Image.Tags)
 	maps.DeleteFunc(tags, func(k, _ string) bool {
-		return strings.HasPrefix(k, "aws:") || k == images.TagDefault || k == images.TagPromoted
+		return strings.HasPrefix(k, "aws:") || slices.Contains([]string{images.TagDefault, images.TagPromoted, images.TagConfirmed, images.TagRetired}, k)
 	})
 	return tags
 }
@@ -213,17 +214,42 @@ func (d decision) point(at place) {
 	}
 }
 
-// mark tags the image as the default, and takes that tag from the images that were the default before.
+// mark tags the image as the default, and takes that tag from the images that were the default before. A rollback is no
+// promotion: the record of those stays, so that what is older than the last one is still refused.
 func (d decision) mark(where images.Location, own bool) {
 	img := d.plan.known[where]
-	if d.moves[where] || !img.Default || img.Promoted.Commit == "" {
-		d.add(Step{Action: ActionDefault, Location: where, Image: img.ID, own: own, Tags: map[string]string{
-			images.TagDefault: "true", images.TagPromoted: d.req.Commit,
-		}})
-	}
-	for _, old := range d.world.own[where] {
-		if old.Role == d.req.Role && old.Default && old.ID != img.ID {
-			d.add(Step{Action: ActionUndefault, Location: where, Image: old.ID, own: own, image: old})
+	promotes := d.req.back == nil
+	if d.moves[where] || !img.Default || promotes && img.Promoted.Commit == "" {
+		tags := map[string]string{images.TagDefault: "true"}
+		if promotes {
+			tags[images.TagPromoted] = d.req.Commit
 		}
+		d.add(Step{Action: ActionDefault, Location: where, Image: img.ID, own: own, Tags: tags})
+	}
+	for _, s := range d.world.undefault(d.req.Role, where, img.ID, own) {
+		d.add(s)
+	}
+}
+
+// undefault takes the default tag from all images of a role in a location but one.
+func (w *world) undefault(role string, where images.Location, but string, own bool) []Step {
+	var steps []Step
+	for _, old := range w.own[where] {
+		if old.Role == role && old.Default && old.ID != but {
+			steps = append(steps, Step{Action: ActionUndefault, Role: role, Location: where, Image: old.ID, own: own, image: old})
+		}
+	}
+	return steps
+}
+
+// confirm notes that main's commit wants the image which is the default already. Without it, an older commit whose
+// pipeline ends later could not be told from a newer one: this one would have left no trace.
+func (d decision) confirm() {
+	img, build := d.plan.known[d.opts.Build], d.opts.Build
+	marks := slices.ContainsFunc(d.plan.Steps, func(s Step) bool { return s.Action == ActionDefault && s.Location == build })
+	last := img.LastWanted()
+	noted := last.Commit == d.req.Commit && !d.world.lastWanted(build, d.req.Role).After(last.At)
+	if d.req.back == nil && !marks && !noted {
+		d.add(Step{Action: ActionConfirm, Location: build, Image: img.ID, Tags: map[string]string{images.TagConfirmed: d.req.Commit}})
 	}
 }

@@ -53,7 +53,8 @@ func (s scene) point(account, region, id string) {
 func (s scene) decide(t *testing.T, r Request) RolePlan {
 	t.Helper()
 	p := New(noClients{t}, s.opts)
-	r.Image.Default, r.Image.Promoted = s.own[buildAt][0].Default, s.own[buildAt][0].Promoted // as fresh does
+	now := s.own[buildAt][0] // as fresh does
+	r.Image.Default, r.Image.Promoted, r.Image.Confirmed = now.Default, now.Promoted, now.Confirmed
 	places, err := p.places(r)
 	require.NoError(t, err)
 	return p.decide(r, places, s.world)
@@ -111,10 +112,13 @@ func TestNothingToDo(t *testing.T) {
 		{"account":"333333333333","region":"eu-west-1"},{"account":"333333333333","region":"us-east-1"}],"steps":[]}]}`, string(got))
 }
 
-func TestANewerCommitOfTheSameDigestChangesNothing(t *testing.T) {
+func TestANewerCommitOfTheSameDigestIsNoted(t *testing.T) {
 	r := webRequest()
 	r.Commit = "m7"
-	require.Equal(t, []string{"  nothing to do"}, promoted().lines(t, r))
+	s := promoted()
+	require.Equal(t, []string{"  111111111111/us-east-1: note on ami-1 that main commit m7 wants it"}, s.lines(t, r))
+	s.own[buildAt][0].Confirmed = images.Promoted{Commit: "m7", At: noon()}
+	require.Equal(t, []string{"  nothing to do"}, s.lines(t, r))
 }
 
 func TestRepairs(t *testing.T) {

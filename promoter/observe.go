@@ -26,6 +26,8 @@ type world struct {
 	pointers map[images.Location]map[string]images.Pointer
 	seen     map[images.Location]map[string]images.Image
 	granted  map[permission][]string
+	holds    map[string]images.Hold  // by role
+	bases    map[string]images.Image // what the requests' images were built from, and so on, as far as the build account has it
 }
 
 // permission is the launch permission of one image.
@@ -39,6 +41,7 @@ type need struct {
 	build   map[images.Location][]string // own images of the build account
 	targets map[images.Location][]string // pointers
 	copies  map[images.Location][]string // own copies
+	holds   []string                     // roles that a hold would stop
 }
 
 // observe reads, in parallel, everything that the plan needs. Each location costs one call for ten pointers and one
@@ -47,6 +50,7 @@ func (p *Promoter) observe(ctx context.Context, n need) (*world, error) {
 	w := &world{
 		own: map[images.Location][]images.Image{}, pointers: map[images.Location]map[string]images.Pointer{},
 		seen: map[images.Location]map[string]images.Image{}, granted: map[permission][]string{},
+		holds: map[string]images.Hold{}, bases: map[string]images.Image{},
 	}
 	var reads []func() error
 	for loc, roles := range n.build {
@@ -58,7 +62,72 @@ func (p *Promoter) observe(ctx context.Context, n need) (*world, error) {
 	for loc, roles := range n.targets {
 		reads = append(reads, func() error { return p.readTarget(ctx, w, loc, roles) })
 	}
+	if len(n.holds) > 0 {
+		reads = append(reads, func() error { return p.readHolds(ctx, w, n.holds) })
+	}
 	return w, p.parallel(reads)
+}
+
+func (p *Promoter) readHolds(ctx context.Context, w *world, roles []string) error {
+	holds, err := images.OpenHolds(ctx, p.clients, p.opts.Build, p.opts.Fleet)
+	if err != nil {
+		return err
+	}
+	found, err := holds.Of(ctx, roles...)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.holds = found
+	return err
+}
+
+// readBases reads what the images were built from, one generation in a call.
+func (p *Promoter) readBases(ctx context.Context, reqs []Request, w *world) error {
+	var ids []string
+	for _, r := range reqs {
+		if img, ok := w.source(p.opts.Build, r.Image.ID); ok && img.Base != "" {
+			ids = append(ids, img.Base)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	catalogue, err := images.Open(ctx, p.clients, p.opts.Build)
+	if err != nil {
+		return err
+	}
+	for len(ids) > 0 {
+		found, err := catalogue.Get(ctx, ids...)
+		if err != nil {
+			return err
+		}
+		ids = nil
+		for id, img := range found {
+			if _, known := w.bases[id]; known || img.Fleet != p.opts.Fleet {
+				continue
+			}
+			w.bases[id] = img
+			if img.Base != "" {
+				ids = append(ids, img.Base)
+			}
+		}
+	}
+	return nil
+}
+
+// tainted refuses an image whose base, or its base and so on, was rejected: also one that was being built meanwhile.
+func (r Request) tainted(img images.Image, w *world) error {
+	if img.Rejected != "" {
+		return nil // said already
+	}
+	seen := map[string]bool{}
+	for base, ok := w.bases[img.Base]; ok && !seen[base.ID]; base, ok = w.bases[base.Base] {
+		seen[base.ID] = true
+		if base.Rejected != "" {
+			return r.refused(RuleRejected, "build it again, on another base: imgops build "+r.Role,
+				"image %s was built on %s, which is rejected: %s", img.ID, base.ID, base.Rejected)
+		}
+	}
+	return nil
 }
 
 func (p *Promoter) readOwn(ctx context.Context, w *world, loc images.Location, roles []string) error {

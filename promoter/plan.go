@@ -23,6 +23,7 @@ const (
 	ActionPointer        Action = "pointer"         // move the role's pointer From To
 	ActionDefault        Action = "default"         // tag as default and promoted
 	ActionUndefault      Action = "undefault"       // take the default tag from Image, a former default
+	ActionConfirm        Action = "confirm"         // note on Image, the default already, that a newer main commit wants it
 	ActionUnshare        Action = "unshare"         // withdraw both permissions from Accounts
 )
 
@@ -37,7 +38,7 @@ type stage struct {
 var stages = []stage{
 	{ActionCopy, false}, {ActionWait, false}, {ActionTag, false}, {ActionShareSnapshots, false}, {ActionShare, false},
 	{ActionCopy, true}, {ActionWait, true}, {ActionTag, true},
-	{ActionLook, false}, {ActionPointer, false}, {ActionDefault, false}, {ActionUndefault, false}, {ActionUnshare, false},
+	{ActionLook, false}, {ActionPointer, false}, {ActionDefault, false}, {ActionUndefault, false}, {ActionConfirm, false}, {ActionUnshare, false},
 }
 
 // Plan is what is missing until the images are the defaults of their roles. It is to be applied by the process that
@@ -54,8 +55,12 @@ type RolePlan struct {
 	Image     string            `json:"image"`  // in the build location
 	Locations []images.Location `json:"locations"`
 	Steps     []Step            `json:"steps"` // in the order in which they are done; empty: nothing to do
+	// Held is why nothing is done: a person holds the role. Left out otherwise.
+	Held *images.Hold `json:"held,omitempty"`
 
-	known map[images.Location]images.Image // the images for this digest that exist, by where they are
+	req    Request
+	places []place
+	known  map[images.Location]images.Image // the images for this digest that exist, by where they are
 }
 
 // Step is one change, or one wait.
@@ -94,7 +99,10 @@ func (p Plan) Lines() []string {
 		for _, s := range r.Steps {
 			lines = append(lines, "  "+s.String())
 		}
-		if len(r.Steps) == 0 {
+		switch {
+		case r.Held != nil:
+			lines = append(lines, "  "+r.Held.String()+"; let it go with: imgops release "+r.Role)
+		case len(r.Steps) == 0:
 			lines = append(lines, "  nothing to do")
 		}
 	}
@@ -131,6 +139,8 @@ func (s Step) String() string {
 		what = "tag " + img + " as the default"
 	case ActionUndefault:
 		what = "take the default tag from " + img
+	case ActionConfirm:
+		what = "note on " + img + " that main commit " + short(s.Tags[images.TagConfirmed]) + " wants it"
 	case ActionUnshare:
 		what = "no longer share " + img + " with " + strings.Join(s.Accounts, " ")
 	default:

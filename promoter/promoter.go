@@ -3,6 +3,8 @@ package promoter
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
+	"sync"
 	"time"
 
 	"github.com/imgops/imgops/images"
@@ -28,6 +30,8 @@ type Request struct {
 	Main   string // the name of the main branch, for messages; "" is main
 	// Targets are all targets of the role.
 	Targets []Target
+
+	back *RollbackRequest // what a rollback asks for; its rules are others
 }
 
 // Target is a set of accounts and Regions that get the role's default.
@@ -51,7 +55,7 @@ type History interface {
 type Options struct {
 	Fleet string
 	Build images.Location // where candidates are; its account owns all shared images
-	Run   string          // names this run in the history of the pointers
+	Run   string          // names this run in the history of the pointers, and to other runs that wait for it
 	// History guards against going backwards. It is required as soon as a role has been promoted before.
 	History History
 	// Accounts are all accounts that any target of the fleet names. A promoted image that is shared with an account
@@ -70,17 +74,23 @@ type Options struct {
 type Promoter struct {
 	clients images.Clients
 	opts    Options
+
+	mu        sync.Mutex
+	ancestors map[[2]string]bool // what History has said: commits do not change
 }
 
 // New makes a Promoter. Clients are asked for as they are needed; Plan needs those of every location that Apply will
 // change, so credentials that do not work show before anything has been changed.
 func New(clients images.Clients, o Options) *Promoter {
 	o.Parallel = cmp.Or(o.Parallel, 16)
+	if o.Run == "" {
+		o.Run = rand.Text()
+	}
 	o.Patience = cmp.Or(o.Patience, images.Unseen)
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
-	return &Promoter{clients, o}
+	return &Promoter{clients: clients, opts: o, ancestors: map[[2]string]bool{}}
 }
 
 // home is where the image is that serves a location: the build account's, in the same Region.

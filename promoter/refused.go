@@ -1,6 +1,7 @@
 package promoter
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -16,6 +17,10 @@ const (
 	RuleRejected   = "rejected"
 	RuleNoRole     = "no role matched"
 	RuleBackwards  = "backwards"
+
+	RuleNothingBefore = "nothing before"   // a rollback, and no pointer's history has an image to go back to
+	RuleDiffer        = "locations differ" // a rollback, and the locations were not at the same image before
+	RuleWanted        = "still on main"    // a retirement of a role that main has
 )
 
 // RefusedError is a promotion that a rule forbids. Several are joined (errors.Join); nothing was changed.
@@ -24,12 +29,13 @@ type RefusedError struct {
 	Role    string // "" where the rule is about the selection as a whole
 	Message string // what is wrong
 	Fix     string // the command or edit that helps
+	What    string // what was refused; "" is promotion
 }
 
 func (e *RefusedError) Error() string {
-	who := "promotion"
+	who := cmp.Or(e.What, "promotion")
 	if e.Role != "" {
-		who = "promotion of " + e.Role
+		who += " of " + e.Role
 	}
 	return fmt.Sprintf("%s refused (%s): %s; %s", who, e.Rule, e.Message, e.Fix)
 }
@@ -74,7 +80,24 @@ func (r Request) unverified(img images.Image) error {
 }
 
 func (r Request) refused(rule, fix, format string, args ...any) error {
-	return &RefusedError{Rule: rule, Role: r.Role, Message: fmt.Sprintf(format, args...), Fix: fix}
+	e := &RefusedError{Rule: rule, Role: r.Role, Message: fmt.Sprintf(format, args...), Fix: fix}
+	if r.back != nil {
+		e.What = "rollback"
+	}
+	return e
+}
+
+// present collects what the image, as it is now, says against the promotion.
+func (r Request) present(img images.Image) []error {
+	var errs []error
+	if img.State != available {
+		errs = append(errs, fmt.Errorf("image %s of role %s is %s, not available %s", img.ID, r.Role, img.State, img.StateReason))
+	}
+	if r.back != nil {
+		return append(errs, r.unfit(img)...)
+	}
+	errs = append(errs, r.refuse(img)...)
+	return append(errs, r.unverified(img))
 }
 
 // backwards refuses a commit that is an ancestor of one that a present default was promoted with.
@@ -86,7 +109,7 @@ func (p *Promoter) backwards(ctx context.Context, r Request, promoted []string) 
 		if p.opts.History == nil {
 			return fmt.Errorf("role %s was promoted at commit %s, and there is no history to tell whether %s is older", r.Role, short(commit), short(r.Commit))
 		}
-		older, err := p.opts.History.IsAncestor(ctx, r.Commit, commit)
+		older, err := p.isAncestor(ctx, r.Commit, commit)
 		if err != nil {
 			return fmt.Errorf("comparing commit %s with %s, at which role %s was promoted (a shallow clone lacks commits; git fetch --unshallow gets them): %w",
 				short(r.Commit), short(commit), r.Role, err)
@@ -97,4 +120,22 @@ func (p *Promoter) backwards(ctx context.Context, r Request, promoted []string) 
 		}
 	}
 	return nil
+}
+
+// isAncestor asks the History once for each pair of commits: all roles of a promotion ask the same.
+func (p *Promoter) isAncestor(ctx context.Context, a, b string) (bool, error) {
+	pair := [2]string{a, b}
+	p.mu.Lock()
+	older, known := p.ancestors[pair]
+	p.mu.Unlock()
+	if known {
+		return older, nil
+	}
+	older, err := p.opts.History.IsAncestor(ctx, a, b)
+	if err == nil {
+		p.mu.Lock()
+		p.ancestors[pair] = older
+		p.mu.Unlock()
+	}
+	return older, err
 }

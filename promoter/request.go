@@ -29,26 +29,64 @@ func (p *Promoter) Plan(ctx context.Context, reqs []Request, progress images.Pro
 	if err != nil {
 		return Plan{}, err
 	}
+	return p.plan(ctx, reqs, places, progress)
+}
+
+// plan is Plan after everything that needs no call.
+func (p *Promoter) plan(ctx context.Context, reqs []Request, places [][]place, progress images.Progress) (Plan, error) {
 	progress.Say("look at what is promoted", fmt.Sprintf("%d roles", len(reqs)))
 	w, err := p.observe(ctx, p.need(reqs, places))
 	if err != nil {
 		return Plan{}, err
 	}
-	if err := p.fresh(ctx, reqs, places, w); err != nil {
+	older, err := p.fresh(ctx, reqs, places, w)
+	if err != nil {
 		return Plan{}, err
 	}
+	return p.decideAll(ctx, reqs, places, older, w)
+}
+
+// decideAll writes the plan. A commit that is older than the promoted one is refused, unless nothing would change.
+func (p *Promoter) decideAll(ctx context.Context, reqs []Request, places [][]place, older []error, w *world) (Plan, error) {
 	var asked []permission
 	for i, r := range reqs {
-		asked = append(asked, p.shared(r, places[i], w)...)
+		if w.hold(r) == nil {
+			asked = append(asked, p.shared(r, places[i], w)...)
+		}
 	}
 	if err := p.readPermissions(ctx, w, asked); err != nil {
 		return Plan{}, err
 	}
 	plan := Plan{Roles: []RolePlan{}}
+	var refused []error
 	for i, r := range reqs {
-		plan.Roles = append(plan.Roles, p.decide(r, places[i], w))
+		if hold := w.hold(r); hold != nil {
+			plan.Roles = append(plan.Roles, RolePlan{
+				Role: r.Role, Digest: r.Image.Digest, Commit: r.Commit, Image: r.Image.ID, Locations: locationsOf(places[i]), Steps: []Step{}, Held: hold,
+			})
+			continue
+		}
+		role := p.decide(r, places[i], w)
+		if older[i] != nil {
+			role.Steps = slices.DeleteFunc(role.Steps, func(s Step) bool { return s.Action == ActionConfirm })
+			if len(role.Steps) > 0 {
+				refused = append(refused, older[i])
+			}
+		}
+		plan.Roles = append(plan.Roles, role)
+	}
+	if len(refused) > 0 {
+		return Plan{}, errors.Join(refused...)
 	}
 	return plan, nil
+}
+
+func locationsOf(places []place) []images.Location {
+	var list []images.Location
+	for _, at := range places {
+		list = append(list, at.Location)
+	}
+	return list
 }
 
 // check finds everything that is wrong with the requests and needs no call, and gives the places of each.
@@ -100,12 +138,16 @@ func (p *Promoter) places(r Request) ([]place, error) {
 }
 
 func (p *Promoter) need(reqs []Request, places [][]place) need {
-	n := need{map[images.Location][]string{}, map[images.Location][]string{}, map[images.Location][]string{}}
-	for i, r := range reqs {
-		for _, home := range p.homes(places[i]) {
+	n := need{build: map[images.Location][]string{}, targets: map[images.Location][]string{}, copies: map[images.Location][]string{}}
+	for i, list := range places {
+		r := reqs[i]
+		if r.back == nil {
+			n.holds = append(n.holds, r.Role)
+		}
+		for _, home := range p.homes(list) {
 			n.build[home] = append(n.build[home], r.Role)
 		}
-		for _, at := range places[i] {
+		for _, at := range list {
 			n.targets[at.Location] = append(n.targets[at.Location], r.Role)
 			if at.own {
 				n.copies[at.Location] = append(n.copies[at.Location], r.Role)
@@ -125,40 +167,39 @@ func (p *Promoter) homes(places []place) []images.Location {
 	return slices.Compact(homes)
 }
 
-// fresh replaces the image of each request by the image as it is now, and applies the rules to that.
-func (p *Promoter) fresh(ctx context.Context, reqs []Request, places [][]place, w *world) error {
+// fresh replaces the image of each request by the image as it is now, and applies the rules to that. The commits that
+// are older than a promoted one are told apart, by request; when there are other errors they are among them.
+func (p *Promoter) fresh(ctx context.Context, reqs []Request, places [][]place, w *world) (older []error, err error) {
+	if err := p.readBases(ctx, reqs, w); err != nil {
+		return nil, err
+	}
+	older = make([]error, len(reqs))
 	var errs []error
 	for i := range reqs {
 		r := &reqs[i]
-		at := slices.IndexFunc(w.own[p.opts.Build], func(img images.Image) bool { return img.ID == r.Image.ID })
-		if at < 0 {
+		if w.hold(*r) != nil {
+			continue
+		}
+		img, ok := w.source(p.opts.Build, r.Image.ID)
+		if !ok {
 			errs = append(errs, fmt.Errorf("%w: %s of role %s is not in %s", images.ErrNotFound, r.Image.ID, r.Role, p.opts.Build))
 			continue
 		}
-		r.Image = w.own[p.opts.Build][at]
-		if r.Image.State != available {
-			errs = append(errs, fmt.Errorf("image %s of role %s is %s, not available %s", r.Image.ID, r.Role, r.Image.State, r.Image.StateReason))
-		}
-		errs = append(errs, r.refuse(r.Image)...)
-		errs = append(errs, r.unverified(r.Image), p.backwards(ctx, *r, w.promoted(*r, p, places[i])))
-	}
-	return errors.Join(errs...)
-}
-
-// promoted lists the main commits at which the images that the role's pointers name were promoted.
-func (w *world) promoted(r Request, p *Promoter, places []place) []string {
-	var commits []string
-	for _, at := range places {
-		ptr, ok := w.pointers[at.Location][r.Role]
-		if !ok {
+		r.Image = img
+		errs = append(append(errs, r.present(img)...), r.tainted(img, w))
+		if r.back != nil {
 			continue
 		}
-		for _, img := range slices.Concat(w.own[p.home(at.Region)], w.own[at.Location]) {
-			if img.ID == ptr.Image && img.Role == r.Role && img.Promoted.Commit != "" {
-				commits = append(commits, img.Promoted.Commit)
-			}
+		back := p.backwards(ctx, *r, w.promoted(*r, p, places[i]))
+		var refused *RefusedError
+		if errors.As(back, &refused) {
+			older[i] = back
+		} else {
+			errs = append(errs, back)
 		}
 	}
-	slices.Sort(commits)
-	return slices.Compact(commits)
+	if err := errors.Join(errs...); err != nil {
+		return nil, errors.Join(err, errors.Join(older...))
+	}
+	return older, nil
 }

@@ -4,13 +4,31 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+
+	"github.com/imgops/imgops/images"
 )
 
 // Result is what an Apply did and what it left. Both are complete, whatever the error.
 type Result struct {
 	Done []Step `json:"done"` // sorted as in the plan
 	Left []Left `json:"left"`
+	// Held are the roles that were left alone because a person holds them; that is no error.
+	Held []images.Hold `json:"held,omitempty"`
+}
+
+func (r *Result) add(o Result) {
+	r.Done, r.Left, r.Held = append(r.Done, o.Done...), append(r.Left, o.Left...), append(r.Held, o.Held...)
+}
+
+// leave lists the steps of roles that could not be planned again.
+func (r *Result) leave(roles []RolePlan, err error) {
+	for _, role := range roles {
+		for _, s := range role.Steps {
+			r.Left = append(r.Left, Left{Step: s, Reason: err.Error(), err: err})
+		}
+	}
 }
 
 // Left is a step that was not done, and why. Step.Image is the image as far as one was made.
@@ -27,7 +45,11 @@ type IncompleteError struct {
 
 func (e *IncompleteError) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "promotion is not complete; what was done is kept, and running it again finishes the rest:")
+	b.WriteString("promotion is not complete; what was done is kept")
+	if slices.ContainsFunc(e.Left, func(l Left) bool { return !refused(l.err) }) {
+		b.WriteString(", and running it again finishes the rest")
+	}
+	b.WriteString(":")
 	said := map[string]bool{}
 	for _, l := range e.Left {
 		line := fmt.Sprintf("\n  %s in %s: %s", l.Role, l.Location, l.Reason)
@@ -37,6 +59,12 @@ func (e *IncompleteError) Error() string {
 		said[line] = true
 	}
 	return b.String()
+}
+
+// refused says that running it again is of no use.
+func refused(err error) bool {
+	var r *RefusedError
+	return errors.As(err, &r)
 }
 
 // Unwrap gives the causes.
@@ -49,8 +77,8 @@ func (e *IncompleteError) Unwrap() []error {
 }
 
 // result lists what was done and what was not.
-func (a *applier) result(ctx context.Context) (Result, error) {
-	r := Result{Done: []Step{}, Left: []Left{}}
+func (a *applier) result(ctx context.Context) Result {
+	r := Result{Held: a.held}
 	for _, s := range a.steps {
 		if s.Image == "" {
 			s.Image = a.image(s).ID
@@ -68,8 +96,5 @@ func (a *applier) result(ctx context.Context) (Result, error) {
 		}
 		r.Left = append(r.Left, Left{Step: *s, Reason: err.Error(), err: err})
 	}
-	if len(r.Left) > 0 {
-		return r, &IncompleteError{r.Left}
-	}
-	return r, nil
+	return r
 }

@@ -135,7 +135,7 @@ func TestInterruptedOnTheSandbox(t *testing.T) {
 	c.forget(0)
 	require.NoError(t, c.promote(t, "m000", first, targets...))
 	total := c.changes
-	require.Equal(t, 14, total, "2 copies, 2 Regions with 2 permissions each, 5 pointers, 3 defaults")
+	require.Equal(t, 16, total, "2 copies, 2 Regions with 2 permissions each, the turn taken and returned, 5 pointers, 3 defaults")
 
 	for n := 1; n < total; n++ {
 		digest := fmt.Sprintf("d%d", n)

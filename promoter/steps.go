@@ -135,6 +135,9 @@ func (a *applier) point(ctx context.Context, s *Step) error {
 	if !a.looked[s] {
 		return fmt.Errorf("account %s was not seen to see image %s in %s", s.Location.Account, s.Image, s.Location.Region)
 	}
+	if err := a.inTurn(); err != nil {
+		return err
+	}
 	_, err = pointers.Set(ctx, s.Role, s.Image, a.describe(s))
 	return err
 }
@@ -142,17 +145,19 @@ func (a *applier) point(ctx context.Context, s *Step) error {
 // describe is the description of the pointer, which SSM keeps with each version of it.
 func (a *applier) describe(s *Step) string {
 	r := a.roles[s.Role]
-	text := fmt.Sprintf("imgops: default image of role %s in fleet %s, digest %s, main commit %s", s.Role, a.opts.Fleet, r.Digest, r.Commit)
-	if a.opts.Run != "" {
-		text += ", run " + a.opts.Run
+	m := images.Move{Fleet: a.opts.Fleet, Role: s.Role, Digest: r.Digest, Commit: r.Commit, Run: a.opts.Run}
+	if back := r.req.back; back != nil {
+		m.Rollback, m.Reason = true, back.Reason
 	}
-	return text
+	return m.String()
 }
 
 // mark tags the new default; its time is that of the tag, right after the pointers.
 func (a *applier) mark(ctx context.Context, s *Step) error {
 	s.Tags = maps.Clone(s.Tags)
-	s.Tags[images.TagPromoted] = images.Promoted{Commit: s.Tags[images.TagPromoted], At: a.opts.Clock()}.String()
+	if commit := s.Tags[images.TagPromoted]; commit != "" {
+		s.Tags[images.TagPromoted] = images.Promoted{Commit: commit, At: a.opts.Clock()}.String()
+	}
 	return a.tag(ctx, s)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -12,15 +13,19 @@ import (
 	"github.com/imgops/imgops/roles"
 )
 
-// The events that imgops ci acts on.
+// The events that --event names.
 const (
 	eventPullRequest = "pull-request"
 	eventPush        = "push"
 )
 
 type ciOptions struct {
-	event string
-	base  string
+	event, base string
+	allowForks  bool
+	summary     string
+	roles       []string
+	level       int // -1: all
+	matrix      string
 }
 
 func ciCommand(a *app) *cobra.Command {
@@ -29,58 +34,89 @@ func ciCommand(a *app) *cobra.Command {
 		Use:   "ci [ROLE...]",
 		Short: "Run the whole pipeline for a pull request or for main",
 		Long: "On a pull request, ci builds and verifies the roles that the branch affects. On main it does the same for every role that\n" +
-			"needs it, and promotes what is verified: an image that the pull request has verified is promoted as it is, without a build.",
+			"needs it, and promotes what is verified: an image that the pull request has verified is promoted as it is, without a build.\n\n" +
+			"In a CI job, the event, the branches and the run's id are taken from the CI system's variables: Jenkins, GitHub Actions,\n" +
+			"GitLab CI, Bitbucket Pipelines, CircleCI, Travis CI, CodeBuild, Azure Pipelines, Buildkite, TeamCity, Drone, Woodpecker.\n" +
+			"A push to another branch than main is handled as a pull request against main. 'imgops init --ci' writes a pipeline file.",
 		RunE: func(c *cobra.Command, args []string) error { return a.runCI(c, o, args) },
 	}
-	c.Flags().StringVar(&o.event, "event", "", "what the pipeline runs for: pull-request or push")
-	c.Flags().StringVar(&o.base, "base", "", "the `revision` that the pull request is against (default: the main branch)")
+	f := c.Flags()
+	f.StringVar(&o.event, "event", "", "what the pipeline runs for: pull-request or push (default: what the CI system says)")
+	f.StringVar(&o.base, "base", "", "the `revision` that the pull request is against (default: its target branch, else the main branch)")
+	f.BoolVar(&o.allowForks, "allow-forks", false, "build and verify also what comes from a fork; it is never promoted by this")
+	f.StringVar(&o.summary, "summary", "", "append a summary in Markdown to this `file` (and to $GITHUB_STEP_SUMMARY where that is set)")
+	f.StringSliceVar(&o.roles, "role", nil, "only this `role`, as if it were an argument; can be repeated")
+	f.IntVar(&o.level, "level", -1, "only roles of this `level` of the graph (0: those on external bases); images of lower levels must be there")
+	f.StringVar(&o.matrix, "matrix", "", "start nothing: print the roles that need work as a fan-out of jobs, in the `format` github, gitlab, buildkite, jenkins or json")
 	return c
 }
 
 func (a *app) runCI(c *cobra.Command, o *ciOptions, names []string) error {
+	j, err := a.newCIJob(c, o, append(names, o.roles...))
+	if err != nil {
+		return err
+	}
 	ctx := c.Context()
-	switch o.event {
-	case eventPullRequest, eventPush:
-	case "":
-		return usagef(c, "what does this pipeline run for? give --event pull-request or --event push")
-	default:
-		return usagef(c, "unknown event %q; it is pull-request or push", o.event)
+	err = j.prepare(ctx)
+	if err == nil && o.matrix != "" {
+		return j.printMatrix(ctx)
 	}
-	s, err := a.open(ctx, "HEAD") // what is committed, whatever a CI has left in the working tree
-	if err != nil {
-		return err
+	var outcomes []outcome
+	if err == nil {
+		outcomes, err = j.work(ctx)
 	}
-	list, err := s.fleet.Select(names)
-	if err != nil {
-		return err
+	if outcomes != nil {
+		t := table{}
+		if len(outcomes) > 0 {
+			t = outcomeTable(outcomes)
+		}
+		err = errors.Join(j.print(outcomes, t), err)
 	}
-	if o.event == eventPush {
-		return s.ciMain(ctx, list)
-	}
-	return s.ciPullRequest(ctx, o, list)
+	return errors.Join(err, j.summarize(outcomes, err))
 }
 
-// ciPullRequest builds and verifies what the branch affects.
-func (s *session) ciPullRequest(ctx context.Context, o *ciOptions, list []*roles.Role) error {
-	base, err := s.baseFleet(ctx, o.base)
+// work does what the event asks for. The outcomes are nil when nothing was begun.
+func (j *ciJob) work(ctx context.Context) ([]outcome, error) {
+	if j.idle != "" {
+		return []outcome{}, nil
+	}
+	if j.promote {
+		if err := j.refuseOffMain(ctx); err != nil {
+			return nil, err
+		}
+	}
+	list, err := j.selection(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	affected := intersect(list, s.fleet.Affected(base))
-	if len(affected) == 0 {
-		s.note("the branch affects no role: nothing to build or verify")
-		return s.print([]outcome{}, table{})
+	if len(list) == 0 {
+		j.nothing()
+		return []outcome{}, nil
 	}
-	outcomes, err := s.bring(ctx, affected)
-	return errors.Join(s.print(outcomes, outcomeTable(outcomes)), err)
+	if j.promote {
+		return j.ciMain(ctx, list)
+	}
+	return j.bring(ctx, list)
+}
+
+// nothing says why there is nothing to do.
+func (j *ciJob) nothing() {
+	switch {
+	case j.promote && j.level >= 0:
+		j.idle = fmt.Sprintf("no role that is meant here is of level %d: nothing to do", j.level)
+	case j.promote:
+		j.idle = "nothing to do: no role needs a build, a verification or a promotion"
+	case j.level >= 0:
+		j.idle = fmt.Sprintf("the branch affects no role of level %d that is meant here: nothing to build or verify", j.level)
+	default:
+		j.idle = "the branch affects no role: nothing to build or verify"
+	}
+	j.note("%s", j.idle)
 }
 
 // ciMain builds and verifies what main needs, and promotes what is verified.
-func (s *session) ciMain(ctx context.Context, list []*roles.Role) error {
-	if err := s.refuseOffMain(ctx); err != nil {
-		return err
-	}
-	outcomes, err := s.bring(ctx, list)
+func (j *ciJob) ciMain(ctx context.Context, list []*roles.Role) ([]outcome, error) {
+	outcomes, err := j.bring(ctx, list)
 	var chosen []candidate
 	for _, o := range outcomes {
 		if i := index(list, o.Role); i >= 0 && o.err == nil {
@@ -88,9 +124,13 @@ func (s *session) ciMain(ctx context.Context, list []*roles.Role) error {
 		}
 	}
 	if len(chosen) == 0 {
-		return errors.Join(s.print(outcomes, outcomeTable(outcomes)), err)
+		return outcomes, err
 	}
-	return errors.Join(s.promoteOutcomes(ctx, chosen, outcomes), err)
+	err = errors.Join(j.promoteOutcomes(ctx, chosen, outcomes), err)
+	if err == nil && !slices.ContainsFunc(outcomes, func(o outcome) bool { return o.Result != "unchanged" }) {
+		j.nothing()
+	}
+	return outcomes, err
 }
 
 func (s *session) promoteOutcomes(ctx context.Context, chosen []candidate, outcomes []outcome) error {
@@ -102,7 +142,8 @@ func (s *session) promoteOutcomes(ctx context.Context, chosen []candidate, outco
 		result, err = s.promoter().Apply(ctx, plan, s.log.of("promote"))
 	}
 	markPromoted(outcomes, result)
-	return errors.Join(s.print(outcomes, outcomeTable(outcomes)), err)
+	s.noteHeld(result)
+	return err
 }
 
 // refuseOffMain ends a run of --event push on another branch before anything is started.
@@ -121,21 +162,27 @@ func (s *session) refuseOffMain(ctx context.Context) error {
 	}
 }
 
-// bring builds and verifies what the roles need. Parents that have no image are built, too.
-func (s *session) bring(ctx context.Context, list []*roles.Role) ([]outcome, error) {
+// bring builds and verifies what the roles need. Parents that have no image are built, too, unless the job is one of many
+// and others have the lower levels.
+func (j *ciJob) bring(ctx context.Context, list []*roles.Role) ([]outcome, error) {
 	all := roles.WithAncestors(list)
-	found, err := s.survey(ctx, all)
+	found, err := j.survey(ctx, all)
 	if err != nil {
 		return nil, err
 	}
-	p, err := s.pipeline(ctx, stageVerify)
+	p, err := j.pipeline(ctx, stageVerify)
 	if err != nil {
 		return nil, err
 	}
-	outcomes, err := p.release(ctx, all, found.decisions)
+	var outcomes []outcome
+	if j.level >= 0 {
+		outcomes, err = j.releaseLevel(ctx, p, list, found.decisions)
+	} else {
+		outcomes, err = p.release(ctx, all, found.decisions)
+	}
 	for _, o := range outcomes {
 		if o.err == nil && o.decision.Action != images.ActionBuild && o.image.ID != "" {
-			s.note("%s: image %s of digest %s, built by run %s%s, needed no build", o.Role, o.Image, short(o.Digest), o.image.Run, branchOf(o.image))
+			j.note("%s: image %s of digest %s, built by run %s%s, needed no build", o.Role, o.Image, short(o.Digest), o.image.Run, branchOf(o.image))
 		}
 	}
 	return outcomes, err

@@ -32,6 +32,7 @@ var directions = map[string][]string{
 	"verifier":                 {"roles", "images", "images/machine", "verifier/gossagent"},
 	"verifier/gossagent":       {},
 	"promoter":                 {"roles", "images"},
+	"cmd/imgops/cienv":         {},
 	"cmd/imgops":               {"roles", "images", "builder", "verifier", "promoter"},
 }
 

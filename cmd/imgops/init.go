@@ -26,11 +26,13 @@ var fleetFiles embed.FS
 var fleetName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,30}$`)
 
 func initCommand(a *app) *cobra.Command {
-	var name string
+	o := &initOptions{}
 	c := &cobra.Command{
 		Use:   "init [DIR]",
-		Short: "Write a fleet with the roles base and web that works at once on the sandbox",
-		Args:  cobra.MaximumNArgs(1),
+		Short: "Write a fleet with the roles base and web that works at once on the sandbox, or a pipeline file for one",
+		Long: "init writes a fleet that works at once on the sandbox. With --ci it writes a pipeline file for the fleet in DIR; where\n" +
+			"there is none, both. It never overwrites a file.",
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			dir := a.set.Dir
 			if len(args) == 1 && filepath.IsAbs(args[0]) {
@@ -38,37 +40,75 @@ func initCommand(a *app) *cobra.Command {
 			} else if len(args) == 1 {
 				dir = filepath.Join(dir, args[0])
 			}
-			return a.runInit(c.Context(), dir, name)
+			return a.runInit(c.Context(), dir, o)
 		},
 	}
-	c.Flags().StringVar(&name, "fleet", "", "the fleet's `name` (default: the directory's)")
+	c.Flags().StringVar(&o.name, "fleet", "", "the fleet's `name` (default: the directory's)")
+	c.Flags().StringVar(&o.ci, "ci", "", "write a pipeline file for this `system`: "+strings.Join(ciSystems(), ", "))
+	c.Flags().StringVar(&o.image, "ci-image", "", "the pipeline's jobs run in this container `image`, which has imgops (default: they install it with Go)")
 	return c
 }
 
-func (a *app) runInit(ctx context.Context, dir, name string) error {
+type initOptions struct{ name, ci, image string }
+
+func (a *app) runInit(ctx context.Context, dir string, o *initOptions) error {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return fmt.Errorf("finding %s: %w", dir, err)
 	}
+	files, err := o.fleet(dir)
+	if err != nil {
+		return err
+	}
+	top, pipeline := dir, []fleetFile(nil)
+	if o.ci != "" {
+		if top, pipeline, err = pipelineContent(o.ci, o.image, dir, files); err != nil {
+			return err
+		}
+	}
+	if err := errors.Join(refuseOverwrite(dir, files), refuseOverwrite(top, pipeline)); err != nil {
+		return err
+	}
+	if err := errors.Join(writeAll(dir, files), writeAll(top, pipeline)); err != nil {
+		return err
+	}
+	for _, f := range pipeline {
+		fmt.Fprintf(a.Stdout, "wrote %s\n", filepath.Join(top, filepath.FromSlash(f.path)))
+	}
+	if len(pipeline) > 0 {
+		a.note("the comment at the beginning of %s says what to set up before its first run", pipeline[0].path)
+	}
+	if files == nil {
+		return nil
+	}
+	return a.initRepo(ctx, dir, len(files))
+}
+
+// fleet is the fleet to write; nil when only a pipeline file is asked for, for a fleet that is there.
+func (o *initOptions) fleet(dir string) ([]fleetFile, error) {
+	if o.image != "" && o.ci == "" {
+		return nil, &usageError{err: errors.New("--ci-image goes with --ci")}
+	}
+	if _, err := os.Stat(filepath.Join(dir, "imgops.yaml")); err == nil && o.ci != "" {
+		return nil, nil
+	}
+	name := o.name
 	if name == "" {
 		name = strings.ToLower(filepath.Base(dir))
 	}
 	if !fleetName.MatchString(name) {
-		return &usageError{err: fmt.Errorf("fleet name %q: use 1 to 31 lower-case letters, digits and dashes, such as --fleet acme", name)}
+		return nil, &usageError{err: fmt.Errorf("fleet name %q: use 1 to 31 lower-case letters, digits and dashes, such as --fleet acme", name)}
 	}
-	files, err := fleetContent(name)
-	if err != nil {
-		return err
-	}
-	if err := refuseOverwrite(dir, files); err != nil {
-		return err
-	}
+	return fleetContent(name)
+}
+
+func writeAll(dir string, files []fleetFile) error {
 	for _, f := range files {
 		if err := f.write(dir); err != nil {
 			return err
 		}
 	}
-	return a.initRepo(ctx, dir, len(files))
+	return nil
 }
 
 // initRepo makes a repository when there is none, and says how to go on.

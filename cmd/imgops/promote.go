@@ -18,7 +18,9 @@ func promoteCommand(a *app) *cobra.Command {
 		Use:   "promote [ROLE...]",
 		Short: "Make the verified images of main the role defaults everywhere",
 		Long: "promote copies the verified image of each role's digest to the Regions of its targets, tags and shares it, looks at it\n" +
-			"from the account that will use it, and moves the role's pointer last. Running it again finishes what was begun.",
+			"from the account that will use it, and moves the role's pointer last. Running it again finishes what was begun.\n" +
+			"A held role is left alone, with a notice. A commit that a newer one was promoted after is refused (exit 4), unless nothing\n" +
+			"would change.",
 		RunE: func(c *cobra.Command, args []string) error { return a.runPromote(c.Context(), args, planOnly) },
 	}
 	c.Flags().BoolVar(&planOnly, "plan", false, "print what would change, and change nothing")
@@ -52,6 +54,7 @@ func (a *app) runPromote(ctx context.Context, names []string, planOnly bool) err
 		return a.print(plan, planTable(plan))
 	}
 	result, err := s.promoter().Apply(ctx, plan, s.log.of("promote"))
+	s.noteHeld(result)
 	return errors.Join(a.print(result, resultTable(result)), err)
 }
 
@@ -82,10 +85,7 @@ func (s *session) planPromotion(ctx context.Context, list []candidate) (promoter
 	for _, c := range list {
 		req := promoter.Request{
 			Role: c.role.Name, Image: c.image, TestsDigest: c.role.TestsDigest, Commit: commit,
-			OnMain: onMain, Dirty: c.role.Dirty, Main: s.fleet.Config.Main,
-		}
-		for _, t := range targets(s.fleet.Config, c.role.Targets) {
-			req.Targets = append(req.Targets, promoter.Target{Name: t.Name, Accounts: t.Accounts, Regions: t.Regions, Mode: t.Mode, KMSKey: t.KMSKey})
+			OnMain: onMain, Dirty: c.role.Dirty, Main: s.fleet.Config.Main, Targets: s.targetsOf(c.role),
 		}
 		reqs = append(reqs, req)
 	}

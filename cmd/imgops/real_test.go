@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
@@ -35,6 +36,12 @@ func newRealWorld(t *testing.T) *realWorld {
 	if err := machines.Probe(); err != nil {
 		t.Skipf("real machines cannot run here: %v", err)
 	}
+	return newMachinelessWorld(t)
+}
+
+// newMachinelessWorld is a realWorld on a host that need not be able to run machines.
+func newMachinelessWorld(t *testing.T) *realWorld {
+	t.Helper()
 	dir := t.TempDir()
 	w := &realWorld{dir: dir, binary: filepath.Join(dir, "bin", "imgops"), sandbox: fmt.Sprintf("test-%d", os.Getpid())}
 	w.build(t)
@@ -124,10 +131,15 @@ func (w *realWorld) newFleet(t *testing.T) string {
 // ec2 gives a plain SDK client of a location of the sandbox.
 func (w *realWorld) ec2(t *testing.T, loc images.Location) *ec2.Client {
 	t.Helper()
+	return ec2.NewFromConfig(w.config(t, loc))
+}
+
+func (w *realWorld) config(t *testing.T, loc images.Location) aws.Config {
+	t.Helper()
 	cfg, err := config.LoadDefaultConfig(t.Context(), config.WithRegion(loc.Region), config.WithBaseEndpoint(w.url),
 		config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider("SANDBOX"+loc.Account, "sandbox", "")))
 	require.NoError(t, err)
-	return ec2.NewFromConfig(cfg)
+	return cfg
 }
 
 // plainAnsible launches a machine of the fleet's base image and runs the web role on it with nothing but Ansible, with

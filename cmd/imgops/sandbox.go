@@ -25,6 +25,8 @@ type sandboxOptions struct {
 	account  string
 	region   string
 	mirror   string
+
+	conditions conditionOptions
 }
 
 func sandboxCommand(a *app) *cobra.Command {
@@ -54,6 +56,7 @@ func sandboxCommand(a *app) *cobra.Command {
 	for _, s := range []*cobra.Command{up, serve} {
 		s.Flags().StringVar(&o.machines, "machines", "auto", "what the instances run as: auto, nspawn or none (state changes only)")
 		s.Flags().IntVar(&o.port, "port", 0, "loopback `port` to listen on (default: the last one, else any)")
+		o.conditions.addFlags(s.Flags())
 		s.Flags().StringVar(&o.mirror, "mirror", "", "Debian mirror `URL` for the base image (default http://deb.debian.org/debian)")
 	}
 	sub("down", "Stop the machines and the server; the state stays", cobra.NoArgs,
@@ -76,7 +79,13 @@ func sandboxCommand(a *app) *cobra.Command {
 
 // sandboxUp makes the base image where a person can watch it, then starts the server in a session of its own.
 func (a *app) sandboxUp(ctx context.Context, h *sandboxHome, o *sandboxOptions) error {
+	if _, err := o.conditions.parse(); err != nil {
+		return err
+	}
 	if r, err := h.running(ctx); err == nil {
+		if o.conditions.given() {
+			return fmt.Errorf("sandbox %s is already running, and its conditions stay as they are; first: imgops sandbox down%s", h.name, h.flag())
+		}
 		fmt.Fprintf(a.Stdout, "sandbox %s is already running at %s (%s machines)\n", h.name, r.URL, r.Driver)
 		return nil
 	}
@@ -102,6 +111,7 @@ func (a *app) sandboxUp(ctx context.Context, h *sandboxHome, o *sandboxOptions) 
 		return fmt.Errorf("finding the imgops executable: %w", err)
 	}
 	args := []string{"sandbox", "serve", "--name", h.name, "--machines", driver, "--port", fmt.Sprint(o.port), "--mirror", o.mirror}
+	args = append(args, o.conditions.args()...)
 	cmd := exec.Command(self, args...) // not CommandContext: the server outlives this command
 	cmd.Stdout, cmd.Stderr, cmd.Dir = log, log, "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
@@ -170,6 +180,8 @@ func (a *app) sandboxStatus(ctx context.Context, h *sandboxHome) error {
 		Dir     string         `json:"dir"`
 		Network string         `json:"network,omitempty"`
 		Counts  map[string]int `json:"counts,omitempty"`
+
+		Conditions []string `json:"conditions,omitempty"`
 	}
 	s := status{Name: h.name, Dir: h.dir}
 	if r, err := h.running(ctx); err == nil {
@@ -177,7 +189,7 @@ func (a *app) sandboxStatus(ctx context.Context, h *sandboxHome) error {
 		if err != nil {
 			return err
 		}
-		s = status{h.name, true, r.URL, got.Machines, got.PID, h.dir, got.Network, got.Counts}
+		s = status{h.name, true, r.URL, got.Machines, got.PID, h.dir, got.Network, got.Counts, got.Conditions}
 	} else if !errors.Is(err, errNotRunning) {
 		return err
 	}
@@ -187,6 +199,9 @@ func (a *app) sandboxStatus(ctx context.Context, h *sandboxHome) error {
 	t.add("url", s.URL)
 	t.add("machines", s.Driver)
 	t.add("state", s.Dir)
+	for _, c := range s.Conditions {
+		t.add("condition", c)
+	}
 	for _, k := range slices.Sorted(maps.Keys(s.Counts)) {
 		t.add(k, fmt.Sprint(s.Counts[k]))
 	}

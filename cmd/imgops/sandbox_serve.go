@@ -62,6 +62,10 @@ func (a *app) cacheDir() (string, error) {
 
 // sandboxServe runs the server until the context ends. The machines go on: the next server finds them again.
 func (a *app) sandboxServe(ctx context.Context, h *sandboxHome, o *sandboxOptions) (err error) {
+	conditions, err := o.conditions.parse()
+	if err != nil {
+		return err
+	}
 	release, err := h.lock()
 	if err != nil {
 		return err
@@ -78,7 +82,7 @@ func (a *app) sandboxServe(ctx context.Context, h *sandboxHome, o *sandboxOption
 		return err
 	}
 	defer func() { err = errors.Join(err, driver.Close()) }()
-	c, err := sandbox.New(ctx, sandbox.Options{Dir: h.path("cloud"), Driver: driver, Disks: disks, Log: log})
+	c, err := sandbox.New(ctx, sandbox.Options{Dir: h.path("cloud"), Driver: driver, Disks: disks, Log: log, Conditions: conditions})
 	if err != nil {
 		return fmt.Errorf("opening sandbox %s: %w", h.name, err)
 	}

@@ -103,6 +103,7 @@ func (s *session) survey(ctx context.Context, list []*roles.Role) (survey, error
 	if err := g.Wait(); err != nil {
 		return survey{}, err
 	}
+	images.Taint(own)
 	candidates := map[string][]images.Image{}
 	for _, img := range own {
 		candidates[img.Role] = append(candidates[img.Role], img)

@@ -2,6 +2,12 @@ package sandbox
 
 var queryServices = map[string]map[string]action{"ec2": ec2Actions, "sts": stsActions}
 
+// jsonServices are those of the JSON protocol, and jsonTargets what they are called in X-Amz-Target.
+var (
+	jsonServices = map[string]map[string]action{"ssm": ssmActions, "kms": kmsActions}
+	jsonTargets  = map[string]string{"AmazonSSM": "ssm", "TrentService": "kms"}
+)
+
 var stsActions = map[string]action{
 	"AssumeRole":        writes(assumeRole),
 	"GetCallerIdentity": reads(getCallerIdentity),
@@ -14,6 +20,10 @@ var ec2Actions = map[string]action{
 	"DescribeAvailabilityZones":     reads(describeAvailabilityZones),
 	"DescribeVpcs":                  reads(describeVpcs),
 	"DescribeSubnets":               reads(describeSubnets),
+	"DescribeVpcAttribute":          reads(describeVpcAttribute),
+	"DescribeRouteTables":           reads(describeRouteTables),
+	"DescribeInternetGateways":      reads(describeInternetGateways),
+	"DescribeNetworkInterfaces":     reads(describeNetworkInterfaces),
 	"DescribeSecurityGroups":        reads(describeSecurityGroups),
 	"DescribeSecurityGroupRules":    reads(describeSecurityGroupRules),
 	"CreateSecurityGroup":           writes(createSecurityGroup),
@@ -44,6 +54,18 @@ var ec2Actions = map[string]action{
 	"DescribeInstanceTypes":         reads(describeInstanceTypes),
 	"DescribeInstanceTypeOfferings": reads(describeInstanceTypeOfferings),
 
+	"DescribeInstanceCreditSpecifications": reads(describeInstanceCredits),
+	"DescribeInstanceImageMetadata":        reads(describeInstanceImages),
+
+	// Launch templates
+	"CreateLaunchTemplate":           writes(createLaunchTemplate),
+	"CreateLaunchTemplateVersion":    writes(createLaunchTemplateVersion),
+	"DescribeLaunchTemplates":        reads(describeLaunchTemplates),
+	"DescribeLaunchTemplateVersions": reads(describeLaunchTemplateVersions),
+	"ModifyLaunchTemplate":           writes(modifyLaunchTemplate),
+	"DeleteLaunchTemplate":           writes(deleteLaunchTemplate),
+	"DeleteLaunchTemplateVersions":   writes(deleteLaunchTemplateVersions),
+
 	// Volumes and snapshots
 	"CreateVolume":              writes(createVolume),
 	"DeleteVolume":              writes(deleteVolume),
@@ -71,6 +93,26 @@ var ec2Actions = map[string]action{
 	"EnableImageDeregistrationProtection":  writes(enableImageProtection),
 	"DisableImageDeregistrationProtection": writes(disableImageProtection),
 
+	"DescribeImageReferences":         reads(describeImageReferences),
+	"CreateImageUsageReport":          writes(createUsageReport),
+	"DescribeImageUsageReports":       reads(describeUsageReports),
+	"DescribeImageUsageReportEntries": reads(describeUsageEntries),
+	"DeleteImageUsageReport":          writes(deleteUsageReport),
+
+	// Encryption and public access of an account
+	"GetEbsEncryptionByDefault":         reads(getEBSEncryptionByDefault),
+	"EnableEbsEncryptionByDefault":      writes(enableEBSEncryptionByDefault),
+	"DisableEbsEncryptionByDefault":     writes(disableEBSEncryptionByDefault),
+	"GetEbsDefaultKmsKeyId":             reads(getEBSDefaultKey),
+	"ModifyEbsDefaultKmsKeyId":          writes(modifyEBSDefaultKey),
+	"ResetEbsDefaultKmsKeyId":           writes(resetEBSDefaultKey),
+	"GetImageBlockPublicAccessState":    reads(getImageBlock),
+	"EnableImageBlockPublicAccess":      writes(enableImageBlock),
+	"DisableImageBlockPublicAccess":     writes(disableImageBlock),
+	"GetSnapshotBlockPublicAccessState": reads(getSnapshotBlock),
+	"EnableSnapshotBlockPublicAccess":   writes(enableSnapshotBlock),
+	"DisableSnapshotBlockPublicAccess":  writes(disableSnapshotBlock),
+
 	// Tags
 	"CreateTags":   writes(createTags),
 	"DeleteTags":   writes(deleteTags),
@@ -90,4 +132,32 @@ var ssmActions = map[string]action{
 	"AddTagsToResource":      writes(addTagsToResource),
 	"RemoveTagsFromResource": writes(removeTagsFromResource),
 	"ListTagsForResource":    reads(listTagsForResource),
+}
+
+var kmsActions = map[string]action{
+	"CreateKey":            writes(createKey),
+	"DescribeKey":          reads(describeKey),
+	"ListKeys":             reads(listKeys),
+	"EnableKey":            writes(enableKey),
+	"DisableKey":           writes(disableKey),
+	"UpdateKeyDescription": writes(updateKeyDescription),
+	"ScheduleKeyDeletion":  writes(scheduleKeyDeletion),
+	"CancelKeyDeletion":    writes(cancelKeyDeletion),
+	"GetKeyRotationStatus": reads(getKeyRotationStatus),
+	"EnableKeyRotation":    writes(enableKeyRotation),
+	"DisableKeyRotation":   writes(disableKeyRotation),
+	"GetKeyPolicy":         reads(getKeyPolicy),
+	"PutKeyPolicy":         writes(putKeyPolicy),
+	"ListKeyPolicies":      reads(listKeyPolicies),
+	"CreateAlias":          writes(createAlias),
+	"UpdateAlias":          writes(updateAlias),
+	"DeleteAlias":          writes(deleteAlias),
+	"ListAliases":          reads(listAliases),
+	"CreateGrant":          writes(createGrant),
+	"ListGrants":           reads(listGrants),
+	"RevokeGrant":          writes(revokeGrant),
+	"RetireGrant":          writes(retireGrant),
+	"TagResource":          writes(tagKMSKey),
+	"UntagResource":        writes(untagKMSKey),
+	"ListResourceTags":     reads(listKMSTags),
 }

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"context"
+	"net/url"
 	"time"
 
 	"github.com/imgops/imgops/images/sandbox/state"
@@ -16,9 +17,14 @@ type call struct {
 	tx        *state.Tx
 	now       time.Time
 	requestID string
+	service   string
 	action    string
+	params    url.Values // of the services with a query protocol
 	dryRun    bool
 	later     []func()
+	lag       time.Duration // how old the state is that the call sees
+	fate      *reason       // how a fault rule will have it end what the call makes
+	forEBS    bool          // KMS is asked on behalf of EBS
 }
 
 // after has fn run when the request's writes are on file; it never runs when the request fails.

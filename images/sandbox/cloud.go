@@ -39,23 +39,28 @@ type Options struct {
 	Disks  Disks           // nil: NoDisks, which only the none driver can do with
 	Log    *slog.Logger    // nil: no log
 	Clock  func() time.Time
+
+	Conditions Conditions
+	Sleep      func(context.Context, time.Duration) error // for Conditions; nil: by the real clock
 }
 
 // Cloud is an embedded EC2-compatible cloud. Its methods may be called from several goroutines.
 type Cloud struct {
 	*tables
-	store   *state.Store
-	dir     string
-	driver  machines.Driver
-	disks   Disks
-	log     *slog.Logger
-	clock   func() time.Time
-	id      string
-	network netip.Prefix
-	jobs    lanes
-	ctx     context.Context
-	stop    context.CancelFunc
-	watcher sync.WaitGroup
+	store  *state.Store
+	dir    string
+	driver machines.Driver
+	disks  Disks
+	log    *slog.Logger
+	clock  func() time.Time
+
+	simulation *simulation // nil: no conditions
+	id         string
+	network    netip.Prefix
+	jobs       lanes
+	ctx        context.Context
+	stop       context.CancelFunc
+	watcher    sync.WaitGroup
 }
 
 // New opens the cloud whose state is in opts.Dir, or makes it, and takes up the work that an earlier process left: disks
@@ -68,6 +73,7 @@ func New(ctx context.Context, opts Options) (*Cloud, error) {
 	if c.clock == nil {
 		c.clock = time.Now
 	}
+	c.simulation = newSimulation(opts.Conditions, c.clock, opts.Sleep)
 	if c.driver == nil {
 		c.driver = machines.NewNone(netip.Prefix{})
 	}

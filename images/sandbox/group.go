@@ -20,7 +20,7 @@ func defaultGroup(p place) groupRow {
 
 func (q *call) group(id string) (groupRow, error) {
 	g, ok := q.groups.Get(q.tx, id)
-	if !ok || g.place != q.place {
+	if !ok || g.place != q.place || q.unseen(g.Created) {
 		if !wellFormed(id, "sg-") {
 			return g, fail("InvalidGroupId.Malformed", "Invalid id: \"%s\" (expecting \"sg-...\")", id)
 		}
@@ -119,7 +119,7 @@ func describeSecurityGroups(q *call, in *describeGroupsRequest) (*describeGroups
 	}
 	var found []*groupRow
 	for id, g := range q.groups.Scan(q.tx, q.key()) {
-		if (len(wanted) == 0 || wanted[id]) && match.match(g) {
+		if !q.unseen(g.Created) && (len(wanted) == 0 || wanted[id]) && match.match(g) {
 			found = append(found, g)
 		}
 	}
@@ -163,7 +163,7 @@ func createSecurityGroup(q *call, in *createGroupRequest) (*createGroupAnswer, e
 	if _, err := q.groupByIDOrName("", in.GroupName); err == nil {
 		return nil, fail("InvalidGroup.Duplicate", "The security group '%s' already exists for VPC '%s'", in.GroupName, vpcID(q.place))
 	}
-	g := groupRow{place: q.place, ID: newID("sg-"), Name: in.GroupName, Description: in.GroupDescription, VpcID: vpcID(q.place),
+	g := groupRow{place: q.place, Created: q.now, ID: newID("sg-"), Name: in.GroupName, Description: in.GroupDescription, VpcID: vpcID(q.place),
 		Rules: []groupRule{{ID: newID("sgr-"), Egress: true, Protocol: "-1", From: -1, To: -1, CIDR: "0.0.0.0/0"}}}
 	q.groups.Put(q.tx, g.ID, g)
 	q.setTags(g.ID, specs["security-group"])

@@ -191,6 +191,11 @@ func (q *call) share(i imageRow, in *modifyImageAttributeRequest) (imageRow, err
 		}
 	}
 	for _, p := range add {
+		if p.Group != "" && !i.Public {
+			if err := checkPublic(q.settingsOf(i.place).ImagePublic, "image"); err != nil {
+				return i, err
+			}
+		}
 		i.Public = i.Public || p.Group == "all"
 		i.Users, i.Orgs, i.OUs = with(i.Users, p.UserId), with(i.Orgs, p.OrganizationArn), with(i.OUs, p.OrganizationalUnitArn)
 	}
@@ -253,6 +258,7 @@ func (in *modifyImageAttributeRequest) permissions() (add, remove []launchPermis
 	}
 	switch {
 	case len(flat) == 0:
+	case in.OperationType == "" && len(add)+len(remove) > 0: // Packer sends both forms; EC2 goes by the struct
 	case in.OperationType == "add":
 		add = append(add, flat...)
 	case in.OperationType == "remove":

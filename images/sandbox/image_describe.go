@@ -193,6 +193,10 @@ func describeImages(q *call, in *describeImagesRequest) (*describeImagesAnswer, 
 	owners := patterns(q.accountWords(in.Owner))
 	found := candidates[:0]
 	for _, i := range candidates {
+		if q.unseen(i.Created) {
+			continue
+		}
+		i = q.asSeen(i)
 		hidden := i.State == disabled && !in.IncludeDisabled || q.hiddenByAge(i) && !in.IncludeDeprecated && len(in.ImageId) == 0
 		if hidden || len(in.Owner) > 0 && !owners(i.Account) || len(in.ExecutableBy) > 0 && !q.executable(i, in.ExecutableBy) {
 			continue
@@ -230,7 +234,7 @@ func (q *call) imageCandidates(in *describeImagesRequest) ([]*imageRow, error) {
 		}
 		return out, nil
 	}
-	if f, ok := indexedFilter(in.Filter); ok {
+	if f, ok := indexedFilter(in.Filter); ok && !q.searchesTags() { // the index has the present tags
 		return q.imagesByTag(f), nil
 	}
 	own := "own:" + q.key()

@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/stretchr/testify/require"
 
 	"github.com/imgops/imgops/images/sandbox"
@@ -212,11 +213,15 @@ func TestCopyImage(t *testing.T) {
 	copyIn.ClientToken, copyIn.KmsKeyId = nil, aws.String("alias/images") // the SDK has filled a token in
 	_, err = there.CopyImage(w.ctx, copyIn)
 	require.Equal(t, "InvalidParameterDependency", code(err), "3.6")
+	key := w.key(build, away)
+	_, err = w.kms(build, away).CreateAlias(w.ctx, &kms.CreateAliasInput{AliasName: aws.String("alias/images"), TargetKeyId: &key})
+	require.NoError(t, err)
 	copyIn.ClientToken, copyIn.Encrypted = nil, aws.Bool(true)
 	out, err = there.CopyImage(w.ctx, copyIn)
 	require.NoError(t, err)
 	i = w.awaitImage(there, *out.ImageId, types.ImageStateAvailable)
 	require.True(t, *i.BlockDeviceMappings[0].Ebs.Encrypted)
+	require.Equal(t, key, *i.BlockDeviceMappings[0].Ebs.KmsKeyId)
 	copyIn.ClientToken, copyIn.KmsKeyId = nil, nil
 	out, err = there.CopyImage(w.ctx, copyIn)
 	require.NoError(t, err)

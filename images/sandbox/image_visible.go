@@ -44,7 +44,7 @@ func (q *call) visibleImage(id string) (imageRow, error) {
 	}
 	i, ok := q.images.Get(q.tx, id)
 	switch {
-	case !ok || !q.seesImage(&i):
+	case !ok || !q.seesImage(&i) || q.unseen(i.Created):
 		return imageRow{}, imageNotFound(id)
 	case i.State == deregistered:
 		return i, imageUnavailable(id)

@@ -44,7 +44,7 @@ func (q *call) instance(id string) (instanceRow, error) {
 		return instanceRow{}, fail("InvalidInstanceID.Malformed", "Invalid id: \"%s\" (expecting \"i-...\")", id)
 	}
 	i, ok := q.instances.Get(q.tx, id)
-	if !ok || i.place != q.place || i.goneBy(q.now) {
+	if !ok || i.place != q.place || i.goneBy(q.now) || q.unseen(i.Created) {
 		return instanceRow{}, instanceNotFound(id)
 	}
 	return i, nil

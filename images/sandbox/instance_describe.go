@@ -68,6 +68,8 @@ type interfaceAttachment struct {
 	ID       string `xml:"attachmentId"`
 	Attached string `xml:"attachTime"`
 	Delete   bool   `xml:"deleteOnTermination"`
+	Instance string `xml:"instanceId,omitempty"`
+	Owner    string `xml:"instanceOwnerId,omitempty"`
 	Index    int    `xml:"deviceIndex"`
 	Card     int    `xml:"networkCardIndex"`
 	Status   string `xml:"status"`
@@ -78,6 +80,18 @@ type placementItem struct {
 	Group   string `xml:"groupName"`
 	Tenancy string `xml:"tenancy"`
 	Zone    string `xml:"availabilityZone"`
+}
+
+type profileItem struct {
+	ARN string `xml:"arn"`
+	ID  string `xml:"id"`
+}
+
+func profile(arn string) *profileItem {
+	if arn == "" {
+		return nil
+	}
+	return &profileItem{arn, stableID("AIPA", arn)}
 }
 
 // instanceItem is an instance as Describe shows it. The public address is the private one: it is where clients on this
@@ -120,6 +134,7 @@ type instanceItem struct {
 	Launched        string                     `xml:"launchTime"`
 	Placement       placementItem              `xml:"placement"`
 	Monitoring      string                     `xml:"monitoring>state"`
+	Profile         *profileItem               `xml:"iamInstanceProfile"`
 	SubnetID        string                     `xml:"subnetId,omitempty"`
 	VpcID           string                     `xml:"vpcId,omitempty"`
 	PrivateIP       string                     `xml:"privateIpAddress,omitempty"`
@@ -158,7 +173,7 @@ func (q *call) instanceItem(i *instanceRow) instanceItem {
 	if i.State == terminated {
 		return item
 	}
-	item.Groups = q.groupRefs(i)
+	item.Groups, item.Profile = q.groupRefs(i), profile(i.Profile)
 	item.SubnetID, item.VpcID, item.PrivateIP, item.PrivateDNS = i.SubnetID, i.VpcID, i.Address, i.privateDNS()
 	if i.State == pending || i.State == running {
 		item.PublicIP = i.Address
@@ -218,22 +233,23 @@ type describeInstancesAnswer struct {
 }
 
 var instanceFilters = fields[instanceRow]{
-	"architecture":        one(func(i *instanceRow) string { return i.Architecture }),
-	"availability-zone":   one(func(i *instanceRow) string { return i.Zone }),
-	"client-token":        one(func(i *instanceRow) string { return i.ClientToken }),
-	"dns-name":            func(*instanceRow) []string { return nil },
-	"hypervisor":          func(*instanceRow) []string { return []string{"xen"} },
-	"image-id":            one(func(i *instanceRow) string { return i.ImageID }),
-	"instance-id":         one(func(i *instanceRow) string { return i.ID }),
-	"instance-lifecycle":  func(*instanceRow) []string { return nil },
-	"instance-state-code": one(func(i *instanceRow) string { return strconv.Itoa(stateCodes[i.State]) }),
-	"instance-state-name": one(func(i *instanceRow) string { return i.State }),
-	"instance-type":       one(func(i *instanceRow) string { return i.Type }),
-	"instance.group-id":   func(i *instanceRow) []string { return i.Groups },
-	"ip-address":          one(func(i *instanceRow) string { return i.Address }),
-	"key-name":            one(func(i *instanceRow) string { return i.KeyName }),
-	"launch-index":        one(func(i *instanceRow) string { return strconv.Itoa(i.LaunchIndex) }),
-	"launch-time":         one(func(i *instanceRow) string { return timestamp(i.Launched) }),
+	"architecture":             one(func(i *instanceRow) string { return i.Architecture }),
+	"availability-zone":        one(func(i *instanceRow) string { return i.Zone }),
+	"client-token":             one(func(i *instanceRow) string { return i.ClientToken }),
+	"dns-name":                 func(*instanceRow) []string { return nil },
+	"hypervisor":               func(*instanceRow) []string { return []string{"xen"} },
+	"iam-instance-profile.arn": one(func(i *instanceRow) string { return i.Profile }),
+	"image-id":                 one(func(i *instanceRow) string { return i.ImageID }),
+	"instance-id":              one(func(i *instanceRow) string { return i.ID }),
+	"instance-lifecycle":       func(*instanceRow) []string { return nil },
+	"instance-state-code":      one(func(i *instanceRow) string { return strconv.Itoa(stateCodes[i.State]) }),
+	"instance-state-name":      one(func(i *instanceRow) string { return i.State }),
+	"instance-type":            one(func(i *instanceRow) string { return i.Type }),
+	"instance.group-id":        func(i *instanceRow) []string { return i.Groups },
+	"ip-address":               one(func(i *instanceRow) string { return i.Address }),
+	"key-name":                 one(func(i *instanceRow) string { return i.KeyName }),
+	"launch-index":             one(func(i *instanceRow) string { return strconv.Itoa(i.LaunchIndex) }),
+	"launch-time":              one(func(i *instanceRow) string { return timestamp(i.Launched) }),
 	"monitoring-state": func(i *instanceRow) []string {
 		if i.Monitoring {
 			return []string{"enabled"}
@@ -279,7 +295,10 @@ func (q *call) findInstances(ids []string, params []filterParam, known fields[in
 	wanted := patterns(ids)
 	var found []*instanceRow
 	for id, i := range q.instances.Scan(q.tx, q.key()) {
-		if (len(ids) == 0 || wanted(id)) && !i.goneBy(q.now) && match.match(i) {
+		if q.unseen(i.Created) {
+			continue
+		}
+		if i = q.instanceAsSeen(i); (len(ids) == 0 || wanted(id)) && !i.goneBy(q.now) && match.match(i) {
 			found = append(found, i)
 		}
 	}

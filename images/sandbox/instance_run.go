@@ -2,12 +2,14 @@ package sandbox
 
 import (
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 )
 
 type interfaceParam struct {
 	DeviceIndex              *int32
+	NetworkCardIndex         *int32
 	SubnetId                 string
 	SecurityGroupId          []string
 	PrivateIpAddress         string
@@ -29,17 +31,24 @@ type runInstancesRequest struct {
 	KeyName                           string
 	SecurityGroupId, SecurityGroup    []string
 	SubnetId, PrivateIpAddress        string
-	Placement                         struct{ AvailabilityZone, Tenancy string }
+	Placement                         struct{ AvailabilityZone, GroupName, Tenancy string }
 	NetworkInterface                  []interfaceParam
 	UserData                          []byte
 	BlockDeviceMapping                []deviceParam
 	MetadataOptions                   metadataParam
 	InstanceInitiatedShutdownBehavior string
-	DisableApiTermination             bool
-	DisableApiStop                    bool
-	EbsOptimized                      bool
-	Monitoring                        struct{ Enabled bool }
+	DisableApiTermination             *bool
+	DisableApiStop                    *bool
+	EbsOptimized                      *bool
+	Monitoring                        struct{ Enabled *bool }
 	CreditSpecification               struct{ CpuCredits string }
+	IamInstanceProfile                profileParam
+	LaunchTemplate                    *launchTemplateParam
+	HibernationOptions                *templateHibernation
+	EnclaveOptions                    *templateEnabled
+	MaintenanceOptions                *templateMaintenance
+	CpuOptions                        *templateCPU
+	PrivateDnsNameOptions             *templateDNS
 	ClientToken                       string
 	TagSpecification                  []tagSpecParam
 }
@@ -92,6 +101,7 @@ func runInstances(q *call, in *runInstancesRequest) (*reservationItem, error) {
 
 func (q *call) launchOne(l launch, index int, address netip.Addr) {
 	i := l.template
+	i.Fate = q.fate
 	i.ID, i.ENI, i.LaunchIndex, i.Address = newID("i-"), newID("eni-"), index, address.String()
 	v := q.newVolume(l.root, l.blob, i.Zone)
 	v.State, v.InstanceID, v.Attached = "in-use", i.ID, q.now
@@ -107,11 +117,14 @@ func (q *call) launchOne(l launch, index int, address netip.Addr) {
 // prepare checks the request piece by piece.
 func (q *call) prepare(in *runInstancesRequest) (launch, error) {
 	var l launch
-	var err error
+	system, err := q.fromTemplate(in)
+	if err != nil {
+		return l, err
+	}
 	if l.tags, err = tagSpecs(in.TagSpecification, "instance", "volume", "network-interface"); err != nil {
 		return l, err
 	}
-	if err := in.flattenInterface(); err != nil {
+	if err := firstError(in.flattenInterface(), in.runnable()); err != nil {
 		return l, err
 	}
 	if l.image, err = q.launchImage(in); err != nil {
@@ -125,6 +138,7 @@ func (q *call) prepare(in *runInstancesRequest) (launch, error) {
 	}
 	l.address = in.PrivateIpAddress
 	l.template, err = q.launchTemplate(in, l)
+	l.tags["instance"] = withSystemTags(l.tags["instance"], system)
 	return l, err
 }
 
@@ -133,8 +147,8 @@ func (q *call) launchTemplate(in *runInstancesRequest, l launch) (instanceRow, e
 	image := l.image
 	i := instanceRow{place: q.place, Zone: l.subnet.Zone, SubnetID: l.subnet.ID, VpcID: l.subnet.VpcID, ImageID: image.ID, Type: in.InstanceType,
 		Architecture: image.Architecture, State: pending, UserData: in.UserData, ShutdownBehavior: in.InstanceInitiatedShutdownBehavior,
-		ClientToken: in.ClientToken, Created: q.now, Launched: q.now, RootDevice: image.RootDevice, ENA: image.ENA, EBSOptimized: in.EbsOptimized,
-		Monitoring: in.Monitoring.Enabled, SourceDestCheck: true, NoTermination: in.DisableApiTermination, NoStop: in.DisableApiStop,
+		ClientToken: in.ClientToken, Created: q.now, Launched: q.now, RootDevice: image.RootDevice, ENA: image.ENA, EBSOptimized: isTrue(in.EbsOptimized),
+		Monitoring: isTrue(in.Monitoring.Enabled), SourceDestCheck: true, NoTermination: isTrue(in.DisableApiTermination), NoStop: isTrue(in.DisableApiStop),
 		CPUCredits: in.CreditSpecification.CpuCredits, BootMode: image.BootMode}
 	if i.ShutdownBehavior == "" {
 		i.ShutdownBehavior = "stop"
@@ -150,13 +164,16 @@ func (q *call) launchTemplate(in *runInstancesRequest, l launch) (instanceRow, e
 		return i, badParameter(i.CPUCredits, "cpuCredits", "Valid values: standard, unlimited.")
 	}
 	if in.KeyName != "" {
-		k, err := q.keyPairByName(in.KeyName)
+		k, err := q.seenKeyPair(in.KeyName)
 		if err != nil {
 			return i, err
 		}
 		i.KeyName, i.PublicKey = k.Name, k.Public
 	}
 	var err error
+	if i.Profile, err = q.profile(in.IamInstanceProfile); err != nil {
+		return i, err
+	}
 	if i.Groups, err = q.launchGroups(in); err != nil {
 		return i, err
 	}
@@ -168,6 +185,32 @@ func (q *call) launchTemplate(in *runInstancesRequest, l launch) (instanceRow, e
 		return i, err
 	}
 	return i, checkMetadataTags(i.Metadata, l.tags["instance"])
+}
+
+var (
+	profileARN  = regexp.MustCompile(`^arn:aws:iam::(\d{12}):instance-profile/(?:[\x21-\x7e]+/)?([\w+=,.@-]{1,128})$`)
+	profileName = regexp.MustCompile(`^[\w+=,.@-]{1,128}$`)
+)
+
+// profile is the ARN of the instance profile that the request names, or empty. There is no IAM here: every profile of the
+// caller's account is taken to exist, and shown on the instance, but gives the machine no credentials. Packer sends an
+// empty one.
+func (q *call) profile(p profileParam) (string, error) {
+	switch {
+	case p.Arn != "" && p.Name != "":
+		return "", combination("The parameter 'iamInstanceProfile.name' may not be used in combination with 'iamInstanceProfile.arn'")
+	case p.Arn != "":
+		m := profileARN.FindStringSubmatch(p.Arn)
+		if m == nil || m[1] != q.Account {
+			return "", badParameter(p.Arn, "iamInstanceProfile.arn", "Invalid IAM Instance Profile ARN")
+		}
+	case p.Name != "":
+		if !profileName.MatchString(p.Name) {
+			return "", badParameter(p.Name, "iamInstanceProfile.name", "Invalid IAM Instance Profile name")
+		}
+		p.Arn = "arn:aws:iam::" + q.Account + ":instance-profile/" + p.Name
+	}
+	return p.Arn, nil
 }
 
 // flattenInterface moves the one network interface's parameters to where the rest is; both at once are refused, as on EC2.
@@ -231,9 +274,8 @@ func (q *call) launchRoot(image imageRow, params []deviceParam) (device, string,
 	if !ok {
 		return d, "", fail("InvalidSnapshot.NotFound", "The snapshot '%s' of image %s does not exist.", d.SnapshotID, image.ID)
 	}
-	if s.Encrypted && s.Account != q.Account {
-		d.KMSKey = defaultKey(q.place) // ec2-facts 4.11
-	}
+	var encrypted *bool
+	key := ""
 	for _, p := range params {
 		switch {
 		case p.DeviceName != d.Name:
@@ -258,13 +300,16 @@ func (q *call) launchRoot(image imageRow, params []deviceParam) (device, string,
 		if p.Ebs.DeleteOnTermination != nil {
 			d.DeleteOnTermination = *p.Ebs.DeleteOnTermination
 		}
-		if p.Ebs.Encrypted != nil || p.Ebs.KmsKeyId != "" {
-			var err error
-			if d.Encrypted, d.KMSKey, err = q.encryption(p.Ebs.Encrypted, p.Ebs.KmsKeyId, s); err != nil {
-				return d, "", err
-			}
+		if p.Ebs.Encrypted != nil {
+			encrypted = p.Ebs.Encrypted
+		}
+		if p.Ebs.KmsKeyId != "" {
+			key = p.Ebs.KmsKeyId
 		}
 	}
-	d, err := d.complete(s)
+	d, err := q.encrypted(d, encrypted, key, s)
+	if err == nil {
+		d, err = d.complete(s)
+	}
 	return d, s.Blob, err
 }

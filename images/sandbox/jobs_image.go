@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"errors"
+	"time"
 
 	"github.com/imgops/imgops/images/sandbox/state"
 )
@@ -11,6 +12,11 @@ import (
 func (c *Cloud) captureImage(id string) {
 	i, ok := view(c, c.images, id)
 	if !ok || i.Job == nil || len(i.Devices) == 0 || c.ctx.Err() != nil {
+		return
+	}
+	began := c.clock()
+	if i.Job.Captured {
+		c.completeImage(id, began)
 		return
 	}
 	inst, ok := view(c, c.instances, i.Job.InstanceID)
@@ -37,8 +43,31 @@ func (c *Cloud) captureImage(id string) {
 	if err != nil {
 		c.log.Error("the sandbox could not create an image", "image", id, "error", err)
 		why = &reason{"Server.InternalError", "Server.InternalError: the disk could not be captured: " + err.Error()}
+		c.endImage(id, why, err)
+		return
 	}
-	c.endImage(id, why, err)
+	c.completeImage(id, began)
+}
+
+// completeImage makes an image whose disk is captured available, when that has taken as long as on AWS. The wait is not in
+// the instance's lane: the instance is free to change, and to go.
+func (c *Cloud) completeImage(id string, began time.Time) {
+	if !c.slow() {
+		c.endImage(id, nil, nil)
+		return
+	}
+	c.update("captured image "+id, func(tx *state.Tx) error {
+		if i, ok := c.images.Get(tx, id); ok && i.Job != nil {
+			i.Job = &imageJob{InstanceID: i.Job.InstanceID, Captured: true}
+			c.images.Put(tx, id, i)
+		}
+		return nil
+	})
+	c.jobs.run(id, func() {
+		if c.pace("image", began) {
+			c.endImage(id, nil, nil)
+		}
+	})
 }
 
 // bootAgain starts the machine that a capture has stopped, unless the instance is meant to go elsewhere by now.
@@ -61,6 +90,11 @@ func (c *Cloud) captureDisk(volume, snapshot string) error {
 	if !ok {
 		return nil // the snapshot was deleted meanwhile
 	}
+	if v, ok := view(c, c.volumes, volume); ok {
+		if err := c.keyWorks(v.KMSKey); err != nil {
+			return err
+		}
+	}
 	if err := c.deleteBytes(b.ID); err != nil {
 		return err
 	}
@@ -76,9 +110,12 @@ func (c *Cloud) endImage(id string, why *reason, err error) {
 			return nil
 		}
 		snapshot = i.root().SnapshotID
+		if s, _ := c.snapshots.Get(tx, snapshot); why == nil && s.Fate != nil {
+			why, err = s.Fate, s.fault()
+		}
 		i.Job = nil
 		if i.State == pending {
-			i.State, i.Reason = available, nil
+			i.State, i.Reason, i.Settled = available, nil, c.clock().UTC()
 			if why != nil {
 				i.State, i.Reason = failed, why
 			}
@@ -111,6 +148,11 @@ func (c *Cloud) captureSnapshot(id string) {
 	if !ok || s.State != pending || c.ctx.Err() != nil {
 		return
 	}
+	began := c.clock()
+	if s.Captured {
+		c.completeSnapshot(id, began)
+		return
+	}
 	err := errors.New("the volume is gone")
 	if v, ok := view(c, c.volumes, s.VolumeID); ok && v.State != "deleting" {
 		err = c.captureDisk(v.ID, id)
@@ -120,26 +162,78 @@ func (c *Cloud) captureSnapshot(id string) {
 	}
 	if err != nil {
 		c.log.Error("the sandbox could not make a snapshot", "snapshot", id, "error", err)
+		c.finishSnapshot(id, err)
+		return
 	}
+	c.completeSnapshot(id, began)
+}
+
+// completeSnapshot is completeImage for a snapshot.
+func (c *Cloud) completeSnapshot(id string, began time.Time) {
+	if !c.slow() {
+		c.finishSnapshot(id, nil)
+		return
+	}
+	c.update("captured snapshot "+id, func(tx *state.Tx) error {
+		if s, ok := c.snapshots.Get(tx, id); ok {
+			s.Captured = true
+			c.snapshots.Put(tx, id, s)
+		}
+		return nil
+	})
+	c.jobs.run(id, func() {
+		if c.pace("snapshot", began) {
+			c.finishSnapshot(id, nil)
+		}
+	})
+}
+
+// finishSnapshot ends a snapshot that CreateSnapshot made, in error when err or its fate says so.
+func (c *Cloud) finishSnapshot(id string, err error) {
 	c.update("snapshot "+id, func(tx *state.Tx) error {
+		if s, _ := c.snapshots.Get(tx, id); err == nil {
+			err = s.fault()
+		}
 		c.endSnapshot(tx, id, err)
 		return nil
 	})
 	c.releaseBlob(id)
 }
 
-// finishImageCopy completes a CopyImage: the bytes are shared, so there is nothing to move.
+// fault is why a snapshot will end in error, or nil.
+func (s snapshotRow) fault() error {
+	if s.Fate != nil {
+		return errors.New(s.Fate.Message)
+	}
+	return faultError(s.Fault)
+}
+
+// finishImageCopy completes a CopyImage: the bytes are shared, so there is nothing to move. A copy with a key that cannot be
+// used fails (ec2-facts 3.6).
 func (c *Cloud) finishImageCopy(id string) {
+	if !c.pace("copy", c.clock()) {
+		return
+	}
+	blob := ""
 	c.update("complete image "+id, func(tx *state.Tx) error {
 		i, ok := c.images.Get(tx, id)
 		if !ok {
 			return nil
 		}
+		s, _ := c.snapshots.Get(tx, i.root().SnapshotID)
+		blob = s.Blob
 		if i.State == pending {
-			i.State = available
+			i.State, i.Settled = available, c.clock().UTC()
+			switch {
+			case s.Fate != nil:
+				i.State, i.Reason = failed, s.Fate
+			case s.Fault != "":
+				i.State, i.Reason = failed, &reason{"Client.InternalError", "Client.InternalError: Copy image failed with an internal error: " + s.Fault}
+			}
 			c.images.Put(tx, id, i)
 		}
-		c.endSnapshot(tx, i.root().SnapshotID, nil)
+		c.endSnapshot(tx, s.ID, s.fault())
 		return nil
 	})
+	c.releaseBlob(blob)
 }

@@ -34,7 +34,9 @@ func (c *Cloud) changeInstance(id, expected string, change func(*state.Tx, *inst
 	c.update("instance "+id, func(tx *state.Tx) error {
 		i, ok := c.instances.Get(tx, id)
 		if ok && i.State == expected {
-			change(tx, &i)
+			if change(tx, &i); i.State != expected {
+				i.Before, i.Changed = expected, c.clock().UTC()
+			}
 			c.instances.Put(tx, id, i)
 			changed = true
 		}
@@ -46,16 +48,24 @@ func (c *Cloud) changeInstance(id, expected string, change func(*state.Tx, *inst
 // startInstance makes the root disk, when there is none yet, and boots it. An instance that never came up is terminated
 // with the reason, as on EC2 (ec2-facts 1.12); one that had run before is stopped.
 func (c *Cloud) startInstance(i instanceRow) {
+	if i.Fate != nil {
+		c.failLaunch(i)
+		return
+	}
+	began := c.clock()
 	err := c.boot(i)
 	if c.ctx.Err() != nil {
 		return // the sandbox goes down; the next one starts the instance
 	}
 	if err == nil {
+		if !c.pace(map[bool]string{false: "launch", true: "start"}[i.Started], began) {
+			return
+		}
 		c.changeInstance(i.ID, pending, func(_ *state.Tx, i *instanceRow) { i.State, i.Started = running, true })
 		return
 	}
 	c.log.Error("an instance of the sandbox did not start", "instance", i.ID, "error", err)
-	why := &reason{"Server.InternalError", "Server.InternalError: the machine did not start: " + err.Error()}
+	why := launchReason(err)
 	if i.Started {
 		c.changeInstance(i.ID, pending, func(_ *state.Tx, i *instanceRow) { i.State, i.Reason = stopped, why })
 		return
@@ -65,9 +75,24 @@ func (c *Cloud) startInstance(i instanceRow) {
 	}
 }
 
+// failLaunch ends an instance before it runs, as its fate is.
+func (c *Cloud) failLaunch(i instanceRow) {
+	if !c.pace("launch", c.clock()) {
+		return
+	}
+	if c.changeInstance(i.ID, pending, func(_ *state.Tx, i *instanceRow) { i.State, i.Reason = shuttingDown, i.Fate }) {
+		c.reconcileInstance(i.ID)
+	}
+}
+
 func (c *Cloud) boot(i instanceRow) error {
 	if err := c.fillVolume(i.VolumeID); err != nil {
 		return err
+	}
+	if v, ok := view(c, c.volumes, i.VolumeID); ok {
+		if err := c.keyWorks(v.KMSKey); err != nil {
+			return err
+		}
 	}
 	m, err := c.machine(i)
 	if err != nil {
@@ -79,10 +104,14 @@ func (c *Cloud) boot(i instanceRow) error {
 // stopInstance leaves the instance in stopping when the machine cannot be stopped: that is the truth, and StopInstances
 // with Force tries again.
 func (c *Cloud) stopInstance(i instanceRow) {
+	began := c.clock()
 	if err := c.driver.Stop(c.ctx, i.ID, i.Force); err != nil {
 		if c.ctx.Err() == nil {
 			c.log.Error("an instance of the sandbox did not stop; try again with force", "instance", i.ID, "error", err)
 		}
+		return
+	}
+	if !c.pace("stop", began) {
 		return
 	}
 	c.changeInstance(i.ID, stopping, func(_ *state.Tx, i *instanceRow) {
@@ -92,6 +121,7 @@ func (c *Cloud) stopInstance(i instanceRow) {
 
 // terminateInstance stops the machine by force and removes its disk, or leaves the disk as a volume.
 func (c *Cloud) terminateInstance(i instanceRow) {
+	began := c.clock()
 	if err := c.driver.Stop(c.ctx, i.ID, true); err != nil {
 		if c.ctx.Err() == nil {
 			c.log.Error("an instance of the sandbox could not be terminated; it is tried again at the next start", "instance", i.ID, "error", err)
@@ -100,6 +130,9 @@ func (c *Cloud) terminateInstance(i instanceRow) {
 	}
 	if err := c.driver.Forget(i.ID); err != nil {
 		c.log.Warn("what the driver keeps of a terminated instance was not removed", "instance", i.ID, "error", err)
+	}
+	if !c.pace("terminate", began) {
+		return
 	}
 	remove := false
 	c.changeInstance(i.ID, shuttingDown, func(tx *state.Tx, i *instanceRow) {
@@ -142,7 +175,10 @@ func (c *Cloud) fillVolume(id string) error {
 	if !ok || v.Restored {
 		return nil
 	}
-	err := c.makeDisk(c.ctx, v)
+	err := faultError(v.Fault)
+	if err == nil {
+		err = c.makeDisk(c.ctx, v)
+	}
 	if c.ctx.Err() != nil {
 		return c.ctx.Err()
 	}

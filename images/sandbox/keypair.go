@@ -39,6 +39,15 @@ func (q *call) keyPairByName(name string) (keyRow, error) {
 	return k, nil
 }
 
+// seenKeyPair is keyPairByName for calls that may lag behind; whether a name is free is always known.
+func (q *call) seenKeyPair(name string) (keyRow, error) {
+	k, err := q.keyPairByName(name)
+	if err == nil && q.unseen(k.Created) {
+		return keyRow{}, fail("InvalidKeyPair.NotFound", "The key pair '%s' does not exist", name)
+	}
+	return k, err
+}
+
 type keyAnswer struct {
 	ID          string               `xml:"keyPairId"`
 	Tags        *query.List[tagItem] `xml:"tagSet"`
@@ -214,7 +223,7 @@ func describeKeyPairs(q *call, in *describeKeysRequest) (*describeKeysAnswer, er
 		return nil, err
 	}
 	for _, name := range in.KeyName {
-		if _, err := q.keyPairByName(name); err != nil {
+		if _, err := q.seenKeyPair(name); err != nil {
 			return nil, err
 		}
 	}
@@ -226,7 +235,7 @@ func describeKeyPairs(q *call, in *describeKeysRequest) (*describeKeysAnswer, er
 	all, out := len(in.KeyName)+len(in.KeyPairId) == 0, &describeKeysAnswer{}
 	byName, byID := patterns(in.KeyName), patterns(in.KeyPairId)
 	for _, k := range q.keys.Scan(q.tx, q.key()) {
-		if !all && !byName(k.Name) && !byID(k.ID) || !match.match(k) {
+		if !all && !byName(k.Name) && !byID(k.ID) || !match.match(k) || q.unseen(k.Created) {
 			continue
 		}
 		item := keyItem{ID: k.ID, Type: k.Type, Tags: tagSet(q.ownTags(k.ID)), Created: k.Created.UTC().Format(time.RFC3339),

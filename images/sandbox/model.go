@@ -43,6 +43,8 @@ type tagRow struct {
 	place
 	Resource string
 	Tags     map[string]string
+	Before   map[string]string // the last change
+	Changed  time.Time
 }
 
 // tokenRow is what a ClientToken has led to; key: place/action/token.
@@ -62,6 +64,7 @@ type groupRow struct {
 	place
 	ID, Name, Description, VpcID string
 	Rules                        []groupRule
+	Created                      time.Time // zero: the default group
 }
 
 type groupRule struct {
@@ -82,6 +85,7 @@ type device struct {
 	DeleteOnTermination bool
 	Encrypted           bool
 	KMSKey              string // ARN; empty: not encrypted
+	fault               string // of a device to be made: why its key cannot be used
 }
 
 type imageRow struct {
@@ -105,6 +109,7 @@ type imageRow struct {
 	SourceImage, SourceFrom string // image and Region of a copy
 	LastLaunched            time.Time
 	Deregistered            time.Time
+	Settled                 time.Time // it ceased to be pending
 	Job                     *imageJob
 }
 
@@ -112,6 +117,7 @@ type imageRow struct {
 type imageJob struct {
 	InstanceID string // CreateImage: the disk of this instance
 	Reboot     bool   // it was running, and is stopped for the capture and started again
+	Captured   bool   // the bytes are there, what is left is to wait as long as on AWS
 }
 
 type snapshotRow struct {
@@ -123,9 +129,12 @@ type snapshotRow struct {
 	StoredBytes               int64
 	Encrypted                 bool
 	KMSKey                    string
+	Fault                     string // why its key cannot be used: a copy that will fail
 	Blob                      string // "" until captured
 	Public                    bool
 	Users                     []string // create volume permissions
+	Captured                  bool     // as in imageJob
+	Fate                      *reason  // a fault rule has it fail
 }
 
 // blobRow is the stored bytes behind one or more snapshots; parent is the blob whose difference it may be.
@@ -143,6 +152,7 @@ type volumeRow struct {
 	IOPS, Throughput     int32
 	Encrypted            bool
 	KMSKey               string
+	Fault                string // why its key cannot be used: a volume that cannot be made
 	State                string // creating, available, in-use, deleting, error
 	Created, Attached    time.Time
 	InstanceID, Device   string
@@ -179,10 +189,14 @@ type instanceRow struct {
 	SourceDestCheck          bool
 	NoTermination, NoStop    bool
 	CPUCredits               string
+	Profile                  string // ARN of the instance profile
 	BootMode                 string
-	Force                    bool // the pending stop is by force
-	Rebooting                bool // a reboot was asked for and is not done
-	Started                  bool // it has run
+	Force                    bool      // the pending stop is by force
+	Rebooting                bool      // a reboot was asked for and is not done
+	Started                  bool      // it has run
+	Before                   string    // the state before the present one, when a job has changed it
+	Changed                  time.Time // when it did
+	Fate                     *reason   // a fault rule ends it before it runs
 }
 
 type parameterRow struct {
@@ -214,6 +228,11 @@ type tables struct {
 	volumes    *state.Table[volumeRow]
 	instances  *state.Table[instanceRow]
 	parameters *state.Table[parameterRow]
+	kmsKeys    *state.Table[kmsKeyRow]
+	kmsAliases *state.Table[kmsAliasRow]
+	settings   *state.Table[settingsRow]
+	templates  *state.Table[templateRow]
+	reports    *state.Table[reportRow]
 }
 
 func openTables(dir string) (*state.Store, *tables, error) {
@@ -243,6 +262,11 @@ func (t *tables) load(s *state.Store) error {
 		load(s, &t.volumes, "volumes", volumeIndex),
 		load(s, &t.instances, "instances", instanceIndex),
 		load(s, &t.parameters, "parameters", func(r parameterRow) []string { return []string{r.key()} }),
+		load(s, &t.kmsKeys, "kms_keys", func(r kmsKeyRow) []string { return []string{r.key()} }),
+		load(s, &t.kmsAliases, "kms_aliases", func(r kmsAliasRow) []string { return []string{r.key()} }),
+		load(s, &t.settings, "settings", nil),
+		load(s, &t.templates, "launch_templates", templateIndex),
+		load(s, &t.reports, "usage_reports", func(r reportRow) []string { return []string{r.key()} }),
 	)
 }
 

@@ -123,6 +123,11 @@ func (c *Cloud) resumeRest(tx *state.Tx) {
 			c.releaseBlob(id)
 		}
 	}
+	for id, r := range c.reports.All(tx) {
+		if r.State == pending {
+			c.jobs.run(id, func() { c.finishReport(id) })
+		}
+	}
 	for key, p := range c.parameters.All(tx) {
 		if len(p.Pending) > 0 {
 			c.jobs.run(key, func() { c.settleParameter(key) })

@@ -36,7 +36,7 @@ func (c *Cloud) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	if !signed {
 		service = guessService(r)
 	}
-	if service == "ssm" || r.Header.Get("X-Amz-Target") != "" {
+	if jsonServices[service] != nil || r.Header.Get("X-Amz-Target") != "" {
 		c.serveJSON(w, r, s, body, requestID)
 		return
 	}
@@ -45,8 +45,9 @@ func (c *Cloud) serveHTTP(w http.ResponseWriter, r *http.Request) {
 
 // guessService is for requests without a signature, whose refusal should still have the form that their sender expects.
 func guessService(r *http.Request) string {
-	if strings.HasPrefix(r.Header.Get("X-Amz-Target"), "AmazonSSM.") {
-		return "ssm"
+	target, _, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
+	if service, ok := jsonTargets[target]; ok {
+		return service
 	}
 	return "ec2"
 }
@@ -65,7 +66,7 @@ func (c *Cloud) admit(r *http.Request, service string, s scope, body []byte) (id
 
 func (c *Cloud) newCall(r *http.Request, who identity, s scope, action, requestID string) *call {
 	return &call{Cloud: c, place: place{who.Account, s.Region}, who: who, ctx: r.Context(), now: c.clock().UTC(),
-		requestID: requestID, action: action}
+		requestID: requestID, service: s.Service, action: action}
 }
 
 // serveQuery answers EC2 and STS.
@@ -78,6 +79,10 @@ func (c *Cloud) serveQuery(w http.ResponseWriter, r *http.Request, service strin
 	var out []byte
 	if err == nil {
 		out, err = encode(action, requestID, answer)
+	}
+	if errors.Is(err, errLost) {
+		c.drop(w, action, requestID)
+		return
 	}
 	if err != nil {
 		e := query.AsError(err)
@@ -96,7 +101,7 @@ func (c *Cloud) runQuery(r *http.Request, service string, s scope, body []byte, 
 	action := params.Get("Action")
 	table, known := queryServices[service]
 	if !known {
-		return action, nil, fail("InvalidAction", "The action %s of service %s is not in this sandbox, which has ec2, ssm and sts", action, service)
+		return action, nil, fail("InvalidAction", "The action %s of service %s is not in this sandbox, which has ec2, ssm, sts and kms", action, service)
 	}
 	who, err := c.admit(r, service, s, body)
 	if err != nil {
@@ -111,7 +116,8 @@ func (c *Cloud) runQuery(r *http.Request, service string, s scope, body []byte, 
 	for _, common := range []string{"Action", "Version", "DryRun"} {
 		params.Del(common)
 	}
-	answer, err := do.run(q, func(in any) error { return query.Decode(params, in) })
+	q.params = params
+	answer, err := c.perform(q, do, func(in any) error { return query.Decode(params, in) })
 	return action, answer, err
 }
 
@@ -134,10 +140,14 @@ func formParams(r *http.Request, body []byte) (url.Values, error) {
 	return params, nil
 }
 
-// serveJSON answers SSM.
+// serveJSON answers SSM and KMS.
 func (c *Cloud) serveJSON(w http.ResponseWriter, r *http.Request, s scope, body []byte, requestID string) {
 	action, answer, err := c.runJSON(r, s, body, requestID)
 	status := http.StatusOK
+	if errors.Is(err, errLost) {
+		c.drop(w, action, requestID)
+		return
+	}
 	if err != nil {
 		e := query.AsError(err)
 		c.logFailure(action, requestID, e)
@@ -157,15 +167,15 @@ func (c *Cloud) serveJSON(w http.ResponseWriter, r *http.Request, s scope, body 
 
 func (c *Cloud) runJSON(r *http.Request, s scope, body []byte, requestID string) (string, any, error) {
 	service, action, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
-	who, err := c.admit(r, "ssm", s, body)
+	who, err := c.admit(r, "ssm", s, body) // KMS refuses a caller in the same words
 	if err != nil {
 		return action, nil, err
 	}
-	do, known := ssmActions[action]
-	if service != "AmazonSSM" || !known {
+	do, known := jsonServices[jsonTargets[service]][action]
+	if !known {
 		return action, nil, fail("UnknownOperationException", "The action %s is not in this sandbox", r.Header.Get("X-Amz-Target"))
 	}
-	answer, err := do.run(c.newCall(r, who, s, action, requestID), func(in any) error { return decodeJSON(body, in) })
+	answer, err := c.perform(c.newCall(r, who, s, action, requestID), do, func(in any) error { return decodeJSON(body, in) })
 	return action, answer, err
 }
 

@@ -19,7 +19,8 @@ func snapshotIndex(s snapshotRow) []string {
 }
 
 func (q *call) seesSnapshot(s *snapshotRow) bool {
-	return s.Region == q.Region && (s.Account == q.Account || s.Public || slices.Contains(s.Users, q.Account))
+	return s.Region == q.Region && (s.Account == q.Account || s.Public && q.settingsOf(s.place).SnapshotPublic != blockAllSharing ||
+		slices.Contains(s.Users, q.Account))
 }
 
 // visibleSnapshot finds a snapshot that is the caller's or shared with it.
@@ -28,7 +29,7 @@ func (q *call) visibleSnapshot(id string) (snapshotRow, error) {
 		return snapshotRow{}, fail("InvalidSnapshotID.Malformed", "Invalid id: \"%s\" (expecting \"snap-...\")", id)
 	}
 	s, ok := q.snapshots.Get(q.tx, id)
-	if !ok || !q.seesSnapshot(&s) {
+	if !ok || !q.seesSnapshot(&s) || q.unseen(s.Started) {
 		return snapshotRow{}, fail("InvalidSnapshot.NotFound", "The snapshot '%s' does not exist.", id)
 	}
 	return s, nil
@@ -123,7 +124,7 @@ func describeSnapshots(q *call, in *describeSnapshotsRequest) (*describeSnapshot
 	owners := patterns(q.accountWords(in.Owner))
 	var found []*snapshotRow
 	for _, s := range candidates {
-		if (len(in.Owner) == 0 || owners(s.Account)) && (len(in.RestorableBy) == 0 || q.restorable(s, in.RestorableBy)) && match.match(s) {
+		if !q.unseen(s.Started) && (len(in.Owner) == 0 || owners(s.Account)) && (len(in.RestorableBy) == 0 || q.restorable(s, in.RestorableBy)) && match.match(s) {
 			found = append(found, s)
 		}
 	}
@@ -197,7 +198,7 @@ func createSnapshot(q *call, in *createSnapshotRequest) (*snapshotItem, error) {
 // newSnapshot stages a pending snapshot of a volume.
 func (q *call) newSnapshot(v volumeRow, description string, tags map[string]string) snapshotRow {
 	s := snapshotRow{place: q.place, ID: newID("snap-"), VolumeID: v.ID, Description: description, State: "pending", Started: q.now,
-		SizeGiB: v.SizeGiB, Encrypted: v.Encrypted, KMSKey: v.KMSKey}
+		SizeGiB: v.SizeGiB, Encrypted: v.Encrypted, KMSKey: v.KMSKey, Fate: q.fate}
 	s.Blob = s.ID
 	q.newBlob(q.tx, s.Blob, v.Blob)
 	q.snapshots.Put(q.tx, s.ID, s)
@@ -257,9 +258,9 @@ func (q *call) sourceSnapshot(region, id string) (snapshotRow, error) {
 // copyOf is a pending snapshot of the caller's with the same blob.
 func (q *call) copyOf(source snapshotRow, description string, encrypted *bool, key string) (snapshotRow, error) {
 	s := snapshotRow{place: q.place, ID: newID("snap-"), VolumeID: "vol-ffffffff", Description: description, State: "pending",
-		Started: q.now, SizeGiB: source.SizeGiB, Blob: source.Blob, StoredBytes: source.StoredBytes}
-	var err error
-	s.Encrypted, s.KMSKey, err = q.encryption(encrypted, key, source)
+		Started: q.now, SizeGiB: source.SizeGiB, Blob: source.Blob, StoredBytes: source.StoredBytes, Fate: q.fate}
+	c, err := q.encryption(encrypted, key, source)
+	s.Encrypted, s.KMSKey, s.Fault = c.Encrypted, c.Key, c.Fault
 	return s, err
 }
 
@@ -285,13 +286,17 @@ func (q *call) removeSnapshot(s snapshotRow) {
 	q.after(func() { q.releaseBlob(s.Blob) })
 }
 
-// finishCopy completes a copy of a snapshot: the bytes are there already.
+// finishCopy completes a copy of a snapshot: the bytes are there already. With a key that cannot be used it ends in error.
 func (c *Cloud) finishCopy(id string) {
+	if !c.pace("copy", c.clock()) {
+		return
+	}
+	blob := ""
 	c.update("complete snapshot "+id, func(tx *state.Tx) error {
-		if s, ok := c.snapshots.Get(tx, id); ok && s.State == "pending" {
-			s.State, s.Completed = "completed", c.clock().UTC()
-			c.snapshots.Put(tx, id, s)
-		}
+		s, _ := c.snapshots.Get(tx, id)
+		blob = s.Blob
+		c.endSnapshot(tx, id, s.fault())
 		return nil
 	})
+	c.releaseBlob(blob)
 }

@@ -72,6 +72,10 @@ func modifySnapshotAttribute(q *call, in *modifySnapshotAttributeRequest) (*done
 			return nil, fail("OperationNotPermitted", "Encrypted snapshots cannot be shared publicly")
 		case s.Encrypted && s.KMSKey == defaultKey(s.place):
 			return nil, fail("OperationNotPermitted", "Encrypted snapshots with EBS default key cannot be shared")
+		case p.Group != "" && !s.Public:
+			if err := checkPublic(q.settingsOf(s.place).SnapshotPublic, "snapshot"); err != nil {
+				return nil, err
+			}
 		}
 		s.Public = s.Public || p.Group == "all"
 		if p.UserId != "" && !slices.Contains(s.Users, p.UserId) {
@@ -102,6 +106,7 @@ func (in *modifySnapshotAttributeRequest) changes() (add, remove []userOrGroup, 
 	}
 	switch {
 	case len(flat) == 0:
+	case in.OperationType == "" && len(add)+len(remove) > 0: // Packer sends both forms; EC2 goes by the struct
 	case in.OperationType == "add":
 		add = append(add, flat...)
 	case in.OperationType == "remove":

@@ -22,11 +22,13 @@ type Status struct {
 	Network  string         `json:"network"`  // the instances' addresses
 	Accounts []string       `json:"accounts"` // those that have been used
 	Counts   map[string]int `json:"counts"`   // instances by state and the number of the other resources
+
+	Conditions []string `json:"conditions,omitempty"` // as the flags that ask for them; faults with their tally
 }
 
 // Status describes the sandbox as it is now.
 func (c *Cloud) Status() Status {
-	s := Status{ID: c.id, Version: version(), PID: os.Getpid(), Machines: c.driver.Name(), Network: c.network.String()}
+	s := Status{Conditions: c.simulation.describe(), ID: c.id, Version: version(), PID: os.Getpid(), Machines: c.driver.Name(), Network: c.network.String()}
 	_ = c.store.View(func(tx *state.Tx) error {
 		accounts := map[string]bool{}
 		for _, l := range c.locations.All(tx) {

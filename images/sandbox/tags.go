@@ -12,6 +12,7 @@ const (
 	maxTags         = 50   // user tags on one resource
 	maxTagResources = 1000 // ids per CreateTags and DeleteTags
 	sharedTag       = "ec2:SharedTag/"
+	systemTag       = "aws:"
 )
 
 type tagItem struct {
@@ -36,6 +37,8 @@ var resourceKinds = map[string]struct{ Type, NotFound string }{
 	"vpc-":    {"vpc", "InvalidVpcID.NotFound"},
 	"subnet-": {"subnet", "InvalidSubnetID.NotFound"},
 	"eni-":    {"network-interface", "InvalidNetworkInterfaceID.NotFound"},
+	"amiur-":  {"image-usage-report", "InvalidImageUsageReportId.NotFound"},
+	"lt-":     {"launch-template", "InvalidLaunchTemplateId.NotFound"},
 }
 
 // tagIndex finds the tags of a place, and the images of a place by the value of a tag, which is how imgops and Terraform
@@ -61,7 +64,7 @@ func prefixOf(id string) string { return id[:strings.Index(id, "-")+1] }
 // ownTags are the tags that the caller's account has put on a resource. They are to be read only.
 func (q *call) ownTags(resource string) map[string]string {
 	row, _ := q.tags.Get(q.tx, q.key(resource))
-	return row.Tags
+	return q.tagsAsSeen(row)
 }
 
 // seenTags are ownTags and, on a resource of another account, that owner's ec2:SharedTag/ tags (ec2-facts 4.12).
@@ -72,7 +75,7 @@ func (q *call) seenTags(resource, owner string) map[string]string {
 	}
 	theirs, _ := q.tags.Get(q.tx, place{owner, q.Region}.key(resource))
 	seen := maps.Clone(own)
-	for key, value := range theirs.Tags {
+	for key, value := range q.tagsAsSeen(theirs) {
 		if strings.HasPrefix(key, sharedTag) {
 			if seen == nil {
 				seen = map[string]string{}
@@ -152,7 +155,8 @@ func (q *call) setTags(resource string, tags map[string]string) {
 		q.tags.Delete(q.tx, q.key(resource))
 		return
 	}
-	q.tags.Put(q.tx, q.key(resource), tagRow{q.place, resource, tags})
+	old, _ := q.tags.Get(q.tx, q.key(resource))
+	q.tags.Put(q.tx, q.key(resource), tagRow{place: q.place, Resource: resource, Tags: tags, Before: old.Tags, Changed: q.now})
 }
 
 // dropTags removes every account's tags from a resource that ceases to exist.
@@ -202,6 +206,12 @@ func (q *call) exists(id string) bool {
 	case "subnet-":
 		_, found := q.subnet(id)
 		return found
+	case "amiur-":
+		_, err := q.findReports([]string{id}, nil)
+		return err == nil
+	case "lt-":
+		_, err := q.template(templateRef{LaunchTemplateId: id})
+		return err == nil
 	case "eni-":
 		for _, i := range q.instances.Scan(q.tx, q.key()) {
 			if i.ENI == id {
@@ -210,6 +220,17 @@ func (q *call) exists(id string) bool {
 		}
 	}
 	return false
+}
+
+// userTags counts the tags that are not EC2's own (ec2-facts 7.10).
+func userTags(tags map[string]string) int {
+	n := 0
+	for key := range tags {
+		if !strings.HasPrefix(key, systemTag) {
+			n++
+		}
+	}
+	return n
 }
 
 type createTagsRequest struct {
@@ -234,7 +255,7 @@ func createTags(q *call, in *createTagsRequest) (*done, error) {
 			all = map[string]string{}
 		}
 		maps.Copy(all, tags)
-		if len(all) > maxTags {
+		if userTags(all) > maxTags {
 			return nil, tooManyTags()
 		}
 		if err := q.checkInstanceTags(id, all); err != nil {
@@ -276,12 +297,15 @@ func deleteTags(q *call, in *deleteTagsRequest) (*done, error) {
 	for _, id := range in.ResourceId {
 		left := maps.Clone(q.ownTags(id))
 		for _, t := range in.Tag {
+			if strings.HasPrefix(strings.ToLower(t.Key), systemTag) {
+				return nil, fail("InvalidParameterValue", "Tag keys starting with 'aws:' are reserved for internal use")
+			}
 			if value, ok := left[t.Key]; ok && (t.Value == nil || *t.Value == value) {
 				delete(left, t.Key)
 			}
 		}
 		if len(in.Tag) == 0 {
-			left = nil
+			maps.DeleteFunc(left, func(key, _ string) bool { return !strings.HasPrefix(key, systemTag) })
 		}
 		q.setTags(id, left)
 	}
@@ -319,7 +343,7 @@ func describeTags(q *call, in *describeTagsRequest) (*describeTagsAnswer, error)
 	}
 	var found []tagDescription
 	for _, row := range q.tags.Scan(q.tx, q.key()) {
-		if strings.HasPrefix(row.Resource, "ssm:") {
+		if resourceType(row.Resource) == "" { // of SSM or KMS
 			continue
 		}
 		for key, value := range row.Tags {

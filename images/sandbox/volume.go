@@ -126,7 +126,7 @@ func describeVolumes(q *call, in *describeVolumesRequest) (*describeVolumesAnswe
 	wanted := patterns(in.VolumeId)
 	var found []*volumeRow
 	for id, v := range q.volumes.Scan(q.tx, q.key()) {
-		if (len(in.VolumeId) == 0 || wanted(id)) && match.match(v) {
+		if !q.unseen(v.Created) && (len(in.VolumeId) == 0 || wanted(id)) && match.match(v) {
 			found = append(found, v)
 		}
 	}
@@ -176,7 +176,7 @@ func createVolume(q *call, in *createVolumeRequest) (*volumeItem, error) {
 		}
 	}
 	d := device{SnapshotID: in.SnapshotId, SizeGiB: in.Size, Type: in.VolumeType, IOPS: in.Iops, Throughput: in.Throughput}
-	if d.Encrypted, d.KMSKey, err = q.encryption(in.Encrypted, in.KmsKeyId, source); err == nil {
+	if d, err = q.encrypted(d, in.Encrypted, in.KmsKeyId, source); err == nil {
 		d, err = d.complete(source)
 	}
 	if err != nil {
@@ -194,7 +194,7 @@ func createVolume(q *call, in *createVolumeRequest) (*volumeItem, error) {
 
 func (q *call) newVolume(d device, blob, zone string) volumeRow {
 	return volumeRow{place: q.place, ID: newID("vol-"), Zone: zone, SnapshotID: d.SnapshotID, Blob: blob, SizeGiB: d.SizeGiB,
-		Type: d.Type, IOPS: d.IOPS, Throughput: d.Throughput, Encrypted: d.Encrypted, KMSKey: d.KMSKey, Created: q.now,
+		Type: d.Type, IOPS: d.IOPS, Throughput: d.Throughput, Encrypted: d.Encrypted, KMSKey: d.KMSKey, Fault: d.fault, Created: q.now,
 		Device: d.Name, DeleteOnTermination: d.DeleteOnTermination}
 }
 

@@ -1,0 +1,191 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// githubMatrixLimit is the number of jobs that one matrix may make
+// (https://docs.github.com/en/actions/reference/limits).
+const githubMatrixLimit = 256
+
+func (f fan) json() ([]byte, error) {
+	levels := f.levels
+	if levels == nil {
+		levels = []fanLevel{}
+	}
+	return marshal(struct {
+		Levels []fanLevel `json:"levels"`
+	}{levels})
+}
+
+// github is one line: an object with a matrix per level under level0, level1, ..., for fromJSON in strategy.matrix. A
+// level without roles has no key, for an empty matrix is an error: guard the job with if. More roles than a matrix may
+// have share jobs.
+func (f fan) github() ([]byte, error) {
+	type entry struct {
+		Role  string `json:"role"` // for --role: one, or several with commas
+		Level int    `json:"level"`
+	}
+	type matrix struct {
+		Include []entry `json:"include"`
+	}
+	out := map[string]matrix{}
+	for _, l := range f.levels {
+		per := (len(l.Jobs) + githubMatrixLimit - 1) / githubMatrixLimit
+		var m matrix
+		for i := 0; i < len(l.Jobs); i += per {
+			var names []string
+			for _, j := range l.Jobs[i:min(i+per, len(l.Jobs))] {
+				names = append(names, j.Role)
+			}
+			m.Include = append(m.Include, entry{strings.Join(names, ","), l.Level})
+		}
+		out["level"+strconv.Itoa(l.Level)] = m
+	}
+	b, err := json.Marshal(out)
+	if err != nil {
+		return nil, fmt.Errorf("encoding the fan-out: %w", err)
+	}
+	return append(b, '\n'), nil
+}
+
+// gitlabFile is what `imgops init --ci gitlab` writes for both the pipeline and its children.
+const gitlabFile = ".gitlab/imgops.yml"
+
+type gitlabJob struct {
+	Extends string              `yaml:"extends,omitempty"`
+	Needs   []string            `yaml:"needs"`
+	Rules   []map[string]string `yaml:"rules"`
+	Script  []string            `yaml:"script"`
+}
+
+// gitlab is a child pipeline (https://docs.gitlab.com/ci/pipelines/downstream_pipelines/#dynamic-child-pipelines). The
+// jobs have rules because those without run in no merge request's pipeline.
+func (f fan) gitlab() ([]byte, error) {
+	always := []map[string]string{{"when": "on_success"}}
+	var doc yaml.Node
+	doc.Kind = yaml.MappingNode
+	add := func(key string, value any) error {
+		var k, v yaml.Node
+		k.SetString(key)
+		if err := v.Encode(value); err != nil {
+			return fmt.Errorf("encoding the fan-out: %w", err)
+		}
+		doc.Content = append(doc.Content, &k, &v)
+		return nil
+	}
+	err := add("workflow", map[string]any{"rules": []map[string]string{{"when": "always"}}})
+	if len(f.levels) == 0 && err == nil { // a pipeline without jobs is an error
+		err = add("nothing to do", gitlabJob{Needs: []string{}, Rules: always, Script: []string{"echo no role needs work"}})
+		return yamlBytes(&doc, err)
+	}
+	if err == nil {
+		err = add("include", []map[string]string{{"local": gitlabFile}})
+	}
+	for _, l := range f.levels {
+		for _, j := range l.Jobs {
+			job := gitlabJob{Extends: ".imgops", Needs: []string{}, Rules: always, Script: []string{f.command(j.Role, j.Level)}}
+			if j.Parent != "" {
+				job.Needs = []string{gitlabName(j.Parent)}
+			}
+			if err == nil {
+				err = add(gitlabName(j.Role), job)
+			}
+		}
+	}
+	return yamlBytes(&doc, err)
+}
+
+// gitlabName is a job's name: a role can be called image or default, a job cannot.
+func gitlabName(role string) string { return "imgops " + role }
+
+type buildkiteStep struct {
+	Label     string   `yaml:"label"`
+	Key       string   `yaml:"key"`
+	Command   string   `yaml:"command"`
+	DependsOn []string `yaml:"depends_on,omitempty"`
+}
+
+// buildkite is for `buildkite-agent pipeline upload`
+// (https://buildkite.com/docs/pipelines/configure/dependencies), which replaces variables: a dollar is written twice.
+func (f fan) buildkite() ([]byte, error) {
+	doc := struct {
+		Steps []buildkiteStep `yaml:"steps"`
+	}{}
+	for _, l := range f.levels {
+		for _, j := range l.Jobs {
+			step := buildkiteStep{
+				Label: "imgops " + j.Role, Key: buildkiteKey(j.Role), Command: strings.ReplaceAll(f.command(j.Role, j.Level), "$", "$$"),
+			}
+			if j.Parent != "" {
+				step.DependsOn = []string{buildkiteKey(j.Parent)}
+			}
+			doc.Steps = append(doc.Steps, step)
+		}
+	}
+	if len(doc.Steps) == 0 {
+		doc.Steps = []buildkiteStep{{Label: "imgops", Key: "imgops-nothing-to-do", Command: "echo no role needs work"}}
+	}
+	return yamlBytes(doc, nil)
+}
+
+// buildkiteKey keeps to letters, digits, "-", "_" and ":". Roles may have dots, and what replaces one stays apart from
+// every other name because a role's name has no colon.
+func buildkiteKey(role string) string { return "imgops-" + strings.ReplaceAll(role, ".", ":") }
+
+// jenkins is a scripted Pipeline for the step load: a stage per level with a parallel branch per role. The roles are
+// data in a loop, since a method of hundreds of closures is too large for the JVM.
+func (f fan) jenkins() ([]byte, error) {
+	var b strings.Builder
+	b.WriteString("// Made by imgops ci --matrix jenkins, for the step load. env.IMGOPS_AGENT is the label of the agents to use.\ndef levels = [\n")
+	for _, l := range f.levels {
+		fmt.Fprintf(&b, "    [level: %d, jobs: [\n", l.Level)
+		for _, j := range l.Jobs {
+			fmt.Fprintf(&b, "        [%s, %s],\n", groovy(j.Role), groovy(f.command(j.Role, j.Level)))
+		}
+		b.WriteString("    ]],\n")
+	}
+	b.WriteString(`]
+for (int i = 0; i < levels.size(); i++) {
+    def branches = [:]
+    for (int k = 0; k < levels[i].jobs.size(); k++) {
+        def role = levels[i].jobs[k][0]
+        def command = levels[i].jobs[k][1]
+        branches[role] = {
+            node(env.IMGOPS_AGENT ?: '') {
+                checkout scm
+                sh command
+            }
+        }
+    }
+    stage("imgops level ${levels[i].level}") {
+        parallel branches
+    }
+}
+`)
+	return []byte(b.String()), nil
+}
+
+// groovy is a Groovy string without interpolation.
+func groovy(s string) string {
+	return "'" + strings.NewReplacer(`\`, `\\`, "'", `\'`, "\n", `\n`).Replace(s) + "'"
+}
+
+func yamlBytes(v any, err error) ([]byte, error) {
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	enc := yaml.NewEncoder(&b)
+	enc.SetIndent(2)
+	if err := enc.Encode(v); err != nil {
+		return nil, fmt.Errorf("encoding the fan-out: %w", err)
+	}
+	return b.Bytes(), nil
+}
