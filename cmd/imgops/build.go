@@ -103,8 +103,16 @@ func (w *worker) external(ctx context.Context, r *roles.Role) (images.Image, err
 	return img, nil
 }
 
-// build bakes one role, with its output kept in the run's directory.
+// build bakes one role. Runs that want the same digest at once share one bake; what is on a developer's disk is his own.
 func (w *worker) build(ctx context.Context, r *roles.Role, base images.Image) (images.Image, error) {
+	if r.Dirty {
+		return w.bake(ctx, r, base)
+	}
+	return w.once(ctx, r, func(ctx context.Context) (images.Image, error) { return w.bake(ctx, r, base) })
+}
+
+// bake builds one role, with its output kept in the run's directory.
+func (w *worker) bake(ctx context.Context, r *roles.Role, base images.Image) (images.Image, error) {
 	dir, err := w.workDir(r.Name)
 	if err != nil {
 		return images.Image{}, err

@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -69,6 +71,9 @@ func (a *app) configure(c *cobra.Command) error {
 	if out := v.GetString("output"); !known(out) {
 		return usagef(c, "unknown output format %q; it is one of table, json, yaml", out)
 	}
+	if n, err := strconv.Atoi(v.GetString("parallel")); err != nil || n < 1 {
+		return usagef(c, "--parallel or IMGOPS_PARALLEL is %q; it has to be a whole number of at least 1", v.GetString("parallel"))
+	}
 	if err := readSettings(v, v.GetString("config"), v.GetString("dir")); err != nil {
 		return err
 	}
@@ -77,12 +82,11 @@ func (a *app) configure(c *cobra.Command) error {
 		NoColor: v.GetBool("no-color") || a.Getenv("NO_COLOR") != "", Parallel: v.GetInt("parallel"),
 		Sandbox: v.GetString("sandbox"), Run: v.GetString("run"),
 	}
+	// Where imgops.yaml is wrong about these, the loader tells it with line and column.
 	if !known(a.set.Output) {
-		a.set.Output = "table" // the loader tells where in imgops.yaml it is wrong
+		a.set.Output = "table"
 	}
-	if a.set.Parallel < 1 {
-		return usagef(c, "--parallel is %d; it has to be at least 1", a.set.Parallel)
-	}
+	a.set.Parallel = max(a.set.Parallel, 1)
 	a.log = newProgress(a.Stderr, a.set.Quiet)
 	return nil
 }
@@ -117,6 +121,9 @@ func readSettings(v *viper.Viper, file, dir string) error {
 // openRepo opens the fleet's repository once.
 func (a *app) openRepo(ctx context.Context) (*roles.Repo, error) {
 	if a.repo == nil {
+		if info, err := os.Stat(a.set.Dir); err != nil || !info.IsDir() {
+			return nil, &usageError{err: fmt.Errorf("%s is no directory; name the fleet's with -C", a.set.Dir)}
+		}
 		repo, err := roles.OpenRepo(ctx, a.set.Dir)
 		if err != nil {
 			return nil, err

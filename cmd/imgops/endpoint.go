@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -48,8 +49,13 @@ func (a *app) sandbox(ctx context.Context) (*sandboxEndpoint, error) {
 		if u, perr := url.Parse(endpoint); perr != nil || !loopback(u.Hostname()) {
 			return
 		}
-		if s, serr := askStatus(ctx, endpoint); serr == nil {
+		s, serr := askStatus(ctx, endpoint)
+		var refused *net.OpError
+		switch {
+		case serr == nil:
 			a.sandboxE = &sandboxEndpoint{URL: endpoint, Dir: s.Dir}
+		case errors.As(serr, &refused):
+			err = fmt.Errorf("nothing listens at AWS_ENDPOINT_URL, %s; start the sandbox: imgops sandbox up, or unset the variable: %w", endpoint, serr)
 		}
 	})
 	return a.sandboxE, err

@@ -109,6 +109,13 @@ func (a *app) hint(err error) string {
 	return ""
 }
 
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
 // failures finds every failed verification in an error, also among joined ones.
 func failures(err error) []*verifier.FailedError {
 	switch e := err.(type) { //nolint:errorlint // walks the tree itself
@@ -135,7 +142,7 @@ func (a *app) report(ctx context.Context, err error) int {
 	}
 	var problems *roles.ProblemsError
 	if errors.As(err, &problems) {
-		fmt.Fprintf(a.Stderr, "imgops: %d mistakes in the fleet's files; nothing was started\n%v\n", len(problems.Problems), problems)
+		fmt.Fprintf(a.Stderr, "imgops: %s in the fleet's files; nothing was started\n%v\n", count(len(problems.Problems), "mistake"), problems)
 		return code
 	}
 	fmt.Fprintf(a.Stderr, "imgops: %v\n", err)

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -45,6 +47,7 @@ func (a *app) runGC(ctx context.Context, o *gcOptions) error {
 	}
 	if !o.dryRun {
 		list, err = images.Remove(ctx, api, list)
+		err = errors.Join(err, forgetMachines(repo.Root(), list))
 	}
 	t := table{Header: []string{"KIND", "ID", "ROLE", "RUN", "EXPIRES"}}
 	data := []images.Leftover{}
@@ -53,6 +56,21 @@ func (a *app) runGC(ctx context.Context, o *gcOptions) error {
 		t.add(l.Kind, l.ID, l.Role, l.Run, when(&l.Expires))
 	}
 	return errors.Join(a.print(data, t), err)
+}
+
+// forgetMachines removes what 'imgops login' has of machines that are gone: the private keys and the files beside them.
+func forgetMachines(root string, gone []images.Leftover) error {
+	list, err := keptMachines(filepath.Join(root, ".imgops", "runs"))
+	errs := []error{err}
+	for _, k := range list {
+		for _, l := range gone {
+			if l.Kind == images.KindInstance && l.Run == k.run && l.Role == k.role {
+				errs = append(errs, os.RemoveAll(filepath.Dir(k.config)))
+				break
+			}
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // expired lists what has expired, and all of one run when it is named.

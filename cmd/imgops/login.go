@@ -36,6 +36,8 @@ func loginCommand(a *app) *cobra.Command {
 
 // kept is a machine whose ssh_config is still there.
 type kept struct {
+	run    string
+	role   string
 	label  string // role/suite
 	config string
 	at     time.Time
@@ -106,7 +108,7 @@ func keptMachines(root string) ([]kept, error) {
 		}
 		parts := strings.Split(rel, string(os.PathSeparator))
 		if len(parts) >= 3 {
-			list = append(list, kept{label: parts[1] + "/" + parts[len(parts)-1], config: path, at: info.ModTime()})
+			list = append(list, kept{run: parts[0], role: parts[1], label: parts[1] + "/" + parts[len(parts)-1], config: path, at: info.ModTime()})
 		}
 		return nil
 	})

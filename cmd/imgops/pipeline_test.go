@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
@@ -110,18 +111,68 @@ func TestPipeline(t *testing.T) {
 	require.Contains(t, errs, "the moon is not here")
 	w.requireClean(t)
 
-	t.Log("a dirty tree is never promoted")
+	t.Log("a dirty tree is never promoted, and what imgops.yaml says uncommitted counts for nothing")
 	w.git(t, fleet, "switch", "-q", "main")
-	write(t, filepath.Join(fleet, "roles", "web", "files", "new"), "uncommitted\n")
+	extra := filepath.Join(fleet, "roles", "web", "files", "new")
+	write(t, extra, "uncommitted\n")
 	code, _, errs = w.try(t, fleet, "promote")
 	require.Equal(t, exitRefused, code)
 	require.Contains(t, errs, "dirty tree")
+	require.NoError(t, os.Remove(extra))
+	replaceIn(t, fleet, `"333333333333"]`, `"333333333333", "444444444444"]`)
+	code, _, errs = w.try(t, fleet, "promote")
+	require.Equal(t, exitRefused, code)
+	require.Contains(t, errs, "imgops.yaml")
+	w.git(t, fleet, "checkout", "-q", ".")
+	w.requireCurrent(t, fleet, 8)
 }
+
+// TestTwoRunsBuildOnce lets two runs want the same digest at once: one builds, the other waits and uses its image. Then
+// a machine is kept, looked at and removed.
+func TestTwoRunsBuildOnce(t *testing.T) {
+	if testing.Short() {
+		t.Skip("boots real machines; run without -short")
+	}
+	w := newRealWorld(t)
+	w.sandboxUp(t, "nspawn")
+	fleet := w.newFleet(t)
+	other := filepath.Join(w.dir, "other")
+	w.git(t, w.dir, "clone", "-q", filepath.Join(w.dir, "origin.git"), other)
+	var outs [2]string
+	var both sync.WaitGroup
+	for i, dir := range []string{fleet, other} {
+		both.Go(func() { outs[i], _ = w.imgops(t, dir, "build", "base", "-o", "json") })
+	}
+	both.Wait()
+	one, two := decode[[]done](t, outs[0])[0], decode[[]done](t, outs[1])[0]
+	require.Equal(t, one.Image, two.Image)
+	found, err := images.NewCatalogue(buildHome, w.ec2(t, buildHome)).OfFleet(t.Context(), "acme")
+	require.NoError(t, err)
+	require.Len(t, found, 1)
+	w.requireClean(t)
+
+	t.Log("a kept machine can be looked at, and goes with gc")
+	w.imgops(t, fleet, "verify", "base", "--keep")
+	out, _ := w.imgops(t, fleet, "login", "base", "--", "hostname")
+	require.Contains(t, out, "ip-")
+	out, _ = w.imgops(t, fleet, "gc", "-o", "json")
+	require.Empty(t, decode[[]images.Leftover](t, out), "nothing has expired")
+	runs, err := os.ReadDir(filepath.Join(fleet, ".imgops", "runs"))
+	require.NoError(t, err)
+	out, _ = w.imgops(t, fleet, "gc", "--run", runs[len(runs)-1].Name(), "-o", "json")
+	require.Len(t, decode[[]images.Leftover](t, out), 3)
+	w.requireClean(t)
+	code, _, errs := w.try(t, fleet, "login", "base")
+	require.Equal(t, exitError, code)
+	require.Contains(t, errs, "no machine was kept")
+}
+
+var buildHome = images.Location{Account: "111111111111", Region: "us-east-1"}
 
 // requireClean checks that no temporary machine, group or key is left in the build account.
 func (w *realWorld) requireClean(t *testing.T) {
 	t.Helper()
-	api := w.ec2(t, images.Location{Account: "111111111111", Region: "us-east-1"})
+	api := w.ec2(t, buildHome)
 	keys, err := api.DescribeKeyPairs(t.Context(), nil)
 	require.NoError(t, err)
 	require.Empty(t, keys.KeyPairs)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -12,8 +13,13 @@ import (
 	"github.com/imgops/imgops/roles"
 )
 
+type promoteOptions struct {
+	plan     bool
+	withdraw bool
+}
+
 func promoteCommand(a *app) *cobra.Command {
-	var planOnly bool
+	o := &promoteOptions{}
 	c := &cobra.Command{
 		Use:   "promote [ROLE...]",
 		Short: "Make the verified images of main the role defaults everywhere",
@@ -21,17 +27,22 @@ func promoteCommand(a *app) *cobra.Command {
 			"from the account that will use it, and moves the role's pointer last. Running it again finishes what was begun.\n" +
 			"A held role is left alone, with a notice. A commit that a newer one was promoted after is refused (exit 4), unless nothing\n" +
 			"would change.",
-		RunE: func(c *cobra.Command, args []string) error { return a.runPromote(c.Context(), args, planOnly) },
+		RunE: func(c *cobra.Command, args []string) error { return a.runPromote(c.Context(), o, args) },
 	}
-	c.Flags().BoolVar(&planOnly, "plan", false, "print what would change, and change nothing")
+	c.Flags().BoolVar(&o.plan, "plan", false, "print what would change, and change nothing")
+	c.Flags().BoolVar(&o.withdraw, "withdraw", false, "take the images away from accounts that no target names any more; what still points to them there will break")
 	return c
 }
 
-func (a *app) runPromote(ctx context.Context, names []string, planOnly bool) error {
-	s, err := a.open(ctx, "")
+func (a *app) runPromote(ctx context.Context, o *promoteOptions, names []string) error {
+	if err := a.refuseDirty(ctx); err != nil {
+		return err
+	}
+	s, err := a.open(ctx, "HEAD") // accounts, Regions and the name of main are what the commit says, too
 	if err != nil {
 		return err
 	}
+	s.withdraw = o.withdraw
 	list, err := s.fleet.Select(names)
 	if err != nil {
 		return err
@@ -50,12 +61,34 @@ func (a *app) runPromote(ctx context.Context, names []string, planOnly bool) err
 	if err != nil {
 		return err
 	}
-	if planOnly {
+	if o.plan {
 		return a.print(plan, planTable(plan))
 	}
 	result, err := s.promoter().Apply(ctx, plan, s.log.of("promote"))
 	s.noteHeld(result)
 	return errors.Join(a.print(result, resultTable(result)), err)
+}
+
+// refuseDirty ends a promotion when anything of the fleet differs from the commit: whoever runs it there may believe
+// that it counts.
+func (a *app) refuseDirty(ctx context.Context) error {
+	repo, err := a.openRepo(ctx)
+	if err != nil {
+		return err
+	}
+	f, err := repo.LoadWorktree(ctx)
+	switch {
+	case errors.Is(err, roles.ErrNoWorktree): // a bare repository has nothing but commits
+		return nil
+	case err != nil:
+		return err
+	case !f.Dirty:
+		return nil
+	}
+	return &promoter.RefusedError{
+		Rule: promoter.RuleDirtyTree, Message: "these files of the fleet differ from commit " + shortCommit(f.Revision.Commit) + ": " + strings.Join(f.DirtyFiles, ", "),
+		Fix: "commit or undo them: git status",
+	}
 }
 
 // candidate is a role with the image that is to become its default.
@@ -65,9 +98,11 @@ type candidate struct {
 }
 
 func (s *session) promoter() *promoter.Promoter {
-	var accounts []string
-	for _, l := range locations(s.fleet.Config, nil) {
-		accounts = append(accounts, l.Account)
+	var accounts []string // none: nothing is withdrawn, for a pointer there may still name the image
+	if s.withdraw {
+		for _, l := range locations(s.fleet.Config, nil) {
+			accounts = append(accounts, l.Account)
+		}
 	}
 	return promoter.New(s.clouds, promoter.Options{
 		Fleet: s.fleet.Config.Fleet, Build: s.home, Run: s.run(), History: s.repo, Accounts: accounts,

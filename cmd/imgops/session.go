@@ -21,6 +21,8 @@ type session struct {
 	home   images.Location   // where images are built
 	cat    *images.Catalogue // of the build location
 	pins   roles.Pins
+
+	withdraw bool // promotions take images away from accounts that no target names any more
 }
 
 // open loads the fleet (the working tree, or a commit when rev is not empty), connects to the build account and

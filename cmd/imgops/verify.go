@@ -30,7 +30,7 @@ func verifyCommand(a *app) *cobra.Command {
 		Long:  "verify launches a fresh machine of the candidate for each suite of a role, runs the suite, and marks the image verified\nwhen all pass. Reports are kept as JUnit XML and JSON below .imgops/runs/.",
 		RunE:  func(c *cobra.Command, args []string) error { return a.runVerify(c.Context(), o, args) },
 	}
-	c.Flags().BoolVar(&o.keep, "keep", false, "leave the machines running; look around with 'imgops login'")
+	c.Flags().BoolVar(&o.keep, "keep", false, "verify (again) and leave the machines running; look around with 'imgops login'")
 	c.Flags().BoolVar(&o.again, "again", false, "verify also what these tests have verified already")
 	c.Flags().StringVar(&o.image, "image", "", "verify this `image` instead of the role's candidate (marks nothing)")
 	return c
@@ -62,7 +62,7 @@ func (a *app) runVerify(ctx context.Context, o *verifyOptions, names []string) e
 		if d.Action == images.ActionBuild {
 			return fmt.Errorf("role %s has nothing to verify: %s; build it: imgops build %s", r.Name, d.Reason, r.Name)
 		}
-		if o.again {
+		if o.again || o.keep {
 			d.Action = images.ActionVerify
 			found.decisions[r.Name] = d
 		}
@@ -109,7 +109,7 @@ func (s *session) newVerifier(ctx context.Context) (*tester, error) {
 // verify tests a candidate and marks it.
 func (t *tester) verify(ctx context.Context, r *roles.Role, img images.Image) (images.Image, error) {
 	if _, err := t.test(ctx, r, img); err != nil {
-		return img, err
+		return img, errors.Join(err, t.unmark(ctx, r, img, err))
 	}
 	now := time.Now().UTC().Truncate(time.Second)
 	tags := map[string]string{images.TagVerified: r.TestsDigest, images.TagVerifiedAt: now.Format(time.RFC3339)}
@@ -121,6 +121,19 @@ func (t *tester) verify(ctx context.Context, r *roles.Role, img images.Image) (i
 		img.Tags[k] = v
 	}
 	return img, nil
+}
+
+// unmark takes the mark from an image that these very tests have passed before and do not pass now. A mark of other
+// tests stays: what they judged has not changed.
+func (t *tester) unmark(ctx context.Context, r *roles.Role, img images.Image, err error) error {
+	var failed *verifier.FailedError
+	if !errors.As(err, &failed) || img.Verified != r.TestsDigest {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	defer cancel()
+	t.note("%s: image %s passed these tests before and is no longer verified", r.Name, img.ID)
+	return t.cat.Tag(ctx, img, map[string]string{images.TagVerified: "", images.TagVerifiedAt: ""})
 }
 
 func (t *tester) test(ctx context.Context, r *roles.Role, img images.Image) (verifier.Report, error) {
