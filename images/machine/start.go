@@ -58,13 +58,17 @@ func (m *Machine) startType(ctx context.Context, in *ec2.RunInstancesInput, prog
 	return nil
 }
 
+// launchAttempts is how often the machine of one run and purpose can be launched anew: a CI job that is repeated keeps
+// its run id, and each repetition uses up a token.
+const launchAttempts = 20
+
 // run calls RunInstances. The token can belong to a machine that an earlier process of this run launched with other
 // keys; such a machine is of no use to anybody and is ended.
 func (m *Machine) run(ctx context.Context, in *ec2.RunInstancesInput) error {
-	for attempt := range 3 {
+	for attempt := range launchAttempts {
 		in.ClientToken = aws.String(m.clientToken(string(in.InstanceType), attempt))
 		err := m.runOnce(ctx, in)
-		if images.Code(err) != "IdempotentParameterMismatch" || attempt == 2 {
+		if images.Code(err) != "IdempotentParameterMismatch" || attempt == launchAttempts-1 {
 			return err
 		}
 		if err := m.endFound(ctx); err != nil {
