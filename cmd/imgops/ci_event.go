@@ -57,7 +57,7 @@ func (j *ciJob) prepare(ctx context.Context) error {
 	if err := j.refuseForeign(); err != nil {
 		return err
 	}
-	s, err := j.app.open(ctx, "HEAD")
+	s, err := j.open(ctx, "HEAD")
 	if err != nil {
 		return err
 	}

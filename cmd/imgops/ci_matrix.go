@@ -116,7 +116,7 @@ func (j *ciJob) needed(ctx context.Context) ([]fanJob, error) {
 			continue
 		}
 		has[r.Name] = true
-		job := fanJob{Role: r.Name, Level: level(r), Digest: r.Digest, Action: string(d.Action), Reason: d.Reason}
+		job := fanJob{Role: r.Name, Level: level(r), Digest: r.Digest, Action: d.Action, Reason: d.Reason}
 		if r.Parent != nil && has[r.Parent.Name] {
 			job.Parent = r.Parent.Name
 		}

@@ -102,9 +102,16 @@ func (w *realWorld) poll(t *testing.T, what string, done func(context.Context) (
 
 func (w *realWorld) launch(t *testing.T) string {
 	t.Helper()
+	return w.run(t, *w.debian(t).ImageId)
+}
+
+// debian is the base image.
+func (w *realWorld) debian(t *testing.T) types.Image {
+	t.Helper()
 	found, err := w.ec2(t, durableHome).DescribeImages(t.Context(), &ec2.DescribeImagesInput{Owners: []string{debianOwner}})
 	require.NoError(t, err)
-	return w.run(t, *found.Images[0].ImageId)
+	require.NotEmpty(t, found.Images)
+	return found.Images[0]
 }
 
 func (w *realWorld) run(t *testing.T, image string) string {

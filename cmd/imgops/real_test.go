@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -29,6 +30,7 @@ type realWorld struct {
 	sandbox string
 	env     []string
 	url     string
+	inside  []string // what leads to the namespaces in which commands run, if not here
 }
 
 func newRealWorld(t *testing.T) *realWorld {
@@ -82,7 +84,8 @@ func (w *realWorld) sandboxUp(t *testing.T, driver string) {
 }
 
 func (w *realWorld) command(dir, name string, args ...string) *exec.Cmd {
-	cmd := exec.Command(name, args...)
+	all := slices.Concat(w.inside, []string{name}, args)
+	cmd := exec.Command(all[0], all[1:]...)
 	cmd.Dir, cmd.Env = dir, w.env
 	return cmd
 }

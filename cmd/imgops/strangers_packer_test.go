@@ -110,10 +110,10 @@ func (w *realWorld) requireOnlyImages(t *testing.T, region string, names ...stri
 	snapshots, err := api.DescribeSnapshots(t.Context(), &ec2.DescribeSnapshotsInput{OwnerIds: []string{"self"}})
 	require.NoError(t, err)
 	require.Len(t, snapshots.Snapshots, len(names), region)
-	require.NoError(t, images.Poll(t.Context(), func(ctx context.Context) (bool, error) { // they go soon after their instance
+	w.poll(t, "the volumes of "+region+" to go, soon after their instances", func(ctx context.Context) (bool, error) {
 		volumes, err := api.DescribeVolumes(ctx, nil)
 		return err == nil && len(volumes.Volumes) == 0, err
-	}), region)
+	})
 	keys, err := api.DescribeKeyPairs(t.Context(), nil)
 	require.NoError(t, err)
 	require.Empty(t, keys.KeyPairs, region)

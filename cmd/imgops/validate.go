@@ -1,10 +1,13 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/imgops/imgops/roles"
 )
 
 func validateCommand(a *app) *cobra.Command {
@@ -14,7 +17,11 @@ func validateCommand(a *app) *cobra.Command {
 		Short: "Check every definition of the fleet, without any cloud",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			repo, err := a.openRepo(c.Context())
+			open := a.openRepo
+			if rev == "" { // the files on disk can be checked before anything is committed
+				open = func(ctx context.Context) (*roles.Repo, error) { return roles.OpenWorktree(ctx, a.set.Dir) }
+			}
+			repo, err := open(c.Context())
 			if err != nil {
 				return err
 			}

@@ -32,7 +32,7 @@ func TestConsistencyOfNewResources(t *testing.T) {
 	id := *launched.Instances[0].InstanceId
 	group, err := c.CreateSecurityGroup(w.ctx, &ec2.CreateSecurityGroupInput{GroupName: aws.String("g"), Description: aws.String("d")})
 	require.NoError(t, err)
-	_, err = c.CreateKeyPair(w.ctx, &ec2.CreateKeyPairInput{KeyName: aws.String("k")})
+	_, err = c.CreateKeyPair(w.ctx, &ec2.CreateKeyPairInput{KeyName: aws.String("k"), KeyType: types.KeyTypeEd25519})
 	require.NoError(t, err)
 	reads := map[string]func() string{
 		"InvalidInstanceID.NotFound": func() string {
@@ -75,7 +75,7 @@ func TestConsistencyIsForReads(t *testing.T) {
 	first, err := c.RunInstances(w.ctx, launch)
 	require.NoError(t, err)
 	key := func() string {
-		_, err := c.CreateKeyPair(w.ctx, &ec2.CreateKeyPairInput{KeyName: aws.String("k")})
+		_, err := c.CreateKeyPair(w.ctx, &ec2.CreateKeyPairInput{KeyName: aws.String("k"), KeyType: types.KeyTypeEd25519})
 		return code(err)
 	}
 	require.Empty(t, key())

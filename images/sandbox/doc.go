@@ -1,5 +1,5 @@
-// Package sandbox is an EC2-compatible cloud in this process: the calls of EC2, SSM Parameter Store and STS that image
-// work needs, for any number of accounts in all Regions, over HTTP. Its clients are aws-sdk-go-v2, the AWS CLI, boto3 and
+// Package sandbox is an EC2-compatible cloud in this process: the calls of EC2, SSM Parameter Store, STS and KMS that
+// image work needs, for any number of accounts in all Regions, over HTTP. Its clients are aws-sdk-go-v2, the AWS CLI, boto3 and
 // what is built on them; it is not a library to call. Its instances are as real as the machines.Driver that it is given.
 //
 // # How a request travels
@@ -11,17 +11,19 @@
 //     InvalidAction. The wrappers reads and writes (call.go) decode the parameters into the handler's request struct
 //     (package query; what has no field is UnknownParameter), open a transaction of package state, call the handler, and
 //     drop its writes when it fails or when DryRun is set.
+//   - Under conditions (conditions.go) perform stands before that: a call may be throttled (condition_throttle.go), be struck
+//     by a fault rule (fault.go), take its time (condition_latency.go) and see an older state (condition_lag.go).
 //   - The handler checks everything first and stages its writes last. What takes time (starting a machine, capturing a
 //     disk) is not done there: the handler stores a row in a passing state (pending, stopping, ...) and asks with
 //     q.after for its lane to run (lanes.go) once the transaction is on file.
 //   - jobs_*.go: a job looks at the row, does what its state asks for, and stores the final state. Since it reads all it
 //     needs from the row, recover.go gets a sandbox that was killed going again by running the same jobs.
-//   - server.go encodes the answer, EC2 and STS as XML, SSM as JSON.
+//   - server.go encodes the answer, EC2 and STS as XML, SSM and KMS as JSON.
 //
 // # Where to add an action
 //
 // Write a request struct, an answer struct and a handler beside the handlers of the same resource (image_*.go,
-// instance_*.go, snapshot.go, ssm_*.go, ...), and one line in the table in actions.go. Filters of a Describe call are a map
+// instance_*.go, snapshot.go, ssm_*.go, kms_*.go, ...), and one line in the table in actions.go. Filters of a Describe call are a map
 // from filter name to a function of the row (filter.go); pages come from page.go, tags from tags.go, errors that several
 // handlers share from errors.go. Rows and their tables are in model.go.
 //
@@ -31,6 +33,14 @@
 // them there: they are invisible to every other account, also on a shared image (image_visible.go has who sees what).
 // The bytes of snapshots are blobs (blobs.go), which copies of a snapshot share.
 //
-// Machines, disks, the metadata service and base images live in the packages below this one. KMS, throttling, latency
-// and fault rules are not here yet.
+// KMS (kms_*.go) says who may use a key; encryption.go asks it for EBS when something is copied, launched or captured. Such a
+// call is accepted whatever the key, and what it makes fails later, as on EC2. Nothing is really encrypted.
+//
+// Launch permissions of organizations and organizational units are checked, stored and shown, but let nobody in: there is
+// no AWS Organizations to say which account is in which. There is no IAM either: whom a key policy or a launch permission
+// admits as an account, all its identities are admitted, and instance profiles are shown without giving credentials.
+//
+// contract_test.go holds this package to EC2: the same cases run against moto and, on request, a real account.
+//
+// Machines, disks, the metadata service and base images live in the packages below this one.
 package sandbox

@@ -62,6 +62,17 @@ func (p principals) MarshalJSON() ([]byte, error) {
 	return json.Marshal(map[string][]string{"AWS": p})
 }
 
+// defaultKeyPolicy is that of a key made without one: the account, and with it whom its IAM lets, may do everything.
+func defaultKeyPolicy(account string) string {
+	policy := keyPolicy{Version: "2012-10-17", ID: "key-default-1", Statement: oneOrMore[policyStatement]{{Sid: "Enable IAM User Permissions", Effect: "Allow",
+		Principal: principals{"arn:aws:iam::" + account + ":root"}, Action: oneOrMore[string]{"kms:*"}, Resource: oneOrMore[string]{"*"}}}}
+	b, err := json.Marshal(policy)
+	if err != nil { // strings in structs
+		return ""
+	}
+	return string(b)
+}
+
 func parseKeyPolicy(text string) (keyPolicy, error) {
 	var policy keyPolicy
 	if len(text) > 32<<10 {

@@ -64,7 +64,8 @@ func (oneLine) IsAncestor(_ context.Context, a, b string) (bool, error) { return
 // A promotion to two accounts in two Regions ends as it does on a quick machine, with reads that lag behind, AWS's limits,
 // and a call in ten that fails. It is made twice, for two images, and once more with nothing to do.
 func TestPromotionUnderConditions(t *testing.T) {
-	conditions, err := sandbox.ParseConditions("", "aws:0.1", "aws", []string{"ec2:DescribeImages:10%:error=InternalError", "ssm:PutParameter:1:error=InternalServerError",
+	t.Parallel()
+	conditions, err := sandbox.ParseConditions("", "aws:0.03", "aws", []string{"ec2:DescribeImages:10%:error=InternalError", "ssm:PutParameter:1:error=InternalServerError",
 		"ec2:CopyImage:1:lost", "ec2:ModifyImageAttribute:1:lost"}, 1)
 	require.NoError(t, err)
 	clock := &laterClock{}
@@ -170,9 +171,8 @@ func TestLaunchFallsBack(t *testing.T) {
 				Purpose: "build", Fleet: "acme", Role: "web", Run: "r1", InstanceTypes: []string{"t3.small", "t3a.small"}, SSHUser: "admin",
 				Lifetime: time.Hour, WorkDir: filepath.Join(t.TempDir(), "work")})
 			require.NoError(t, machine.RunSteps(w.ctx, machine.NewState(nil), machine.KeyPair(m), machine.SecurityGroup(m), machine.Start(m), pass{clock, 3 * time.Second}))
-			i := w.instance(api, m.ID)
+			i := w.awaitInstance(api, m.ID, types.InstanceStateNameTerminated) // the steps undo what they made
 			require.Equal(t, "t3a.small", string(i.InstanceType))
-			require.Equal(t, types.InstanceStateNameTerminated, i.State.Name, "the steps undo what they made")
 		})
 	}
 }

@@ -13,13 +13,14 @@ import (
 	"github.com/imgops/imgops/images/sandbox"
 )
 
-// environment is what a program needs to work against the sandbox: the endpoint, keys, and a profile with a role_arn.
+// environment is what a program needs to work against the sandbox: the endpoint, keys, and a profile with a role_arn. Its home
+// is empty: the AWS CLI keeps the credentials of assumed roles there.
 func (w *world) environment(t *testing.T) []string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "config")
 	require.NoError(t, os.WriteFile(file, []byte("[profile source]\naws_access_key_id = SANDBOX"+build+"\naws_secret_access_key = sandbox\n"+
 		"[profile target]\nrole_arn = arn:aws:iam::"+consumer+":role/deploy\nsource_profile = source\nrole_session_name = stranger\nregion = "+home+"\n"), 0o600))
-	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "AWS_ENDPOINT_URL=" + w.url, "AWS_CONFIG_FILE=" + file,
+	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "AWS_ENDPOINT_URL=" + w.url, "AWS_CONFIG_FILE=" + file,
 		"AWS_SHARED_CREDENTIALS_FILE=" + os.DevNull, "AWS_ACCESS_KEY_ID=SANDBOX" + build, "AWS_SECRET_ACCESS_KEY=sandbox", "AWS_REGION=" + home,
 		"AWS_DEFAULT_REGION=" + home, "AWS_EC2_METADATA_DISABLED=true", "AWS_MAX_ATTEMPTS=1", "AWS_PAGER="}
 }

@@ -31,6 +31,9 @@ func Open(path string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open state file %s: %w", path, err)
 	}
+	if err := reserve(path); err != nil {
+		return nil, fmt.Errorf("open state file %s: %w", path, errors.Join(err, db.Close()))
+	}
 	return &Store{db: db}, nil
 }
 
