@@ -22,7 +22,7 @@ func (k *bake) ansible(ctx context.Context, i int, a *roles.Ansible) error {
 	m := k.machine
 	p := &playbook{
 		ansible: a, role: k.req.Role.Name, fleet: k.fleetDir, work: filepath.Join(k.req.WorkDir, fmt.Sprintf("ansible-%d", i)),
-		address: m.Address, user: m.User, keyFile: m.KeyFile, sshConfig: m.SSHConfig, controlPath: m.ControlPath(),
+		address: m.Address, user: m.User, keyFile: m.KeyFile, knownHosts: m.KnownHosts, sshConfig: m.SSHConfig, controlPath: m.ControlPath(),
 	}
 	k.say("provision", "ansible "+p.what())
 	if err := p.prepare(); err != nil {
@@ -57,7 +57,7 @@ type playbook struct {
 	fleet   string // the recipe's directory
 	work    string // for what is not part of the recipe
 
-	address, user, keyFile, sshConfig, controlPath string
+	address, user, keyFile, knownHosts, sshConfig, controlPath string
 }
 
 func (p *playbook) what() string {
@@ -73,7 +73,9 @@ func (p *playbook) cmd(ctx context.Context) *exec.Cmd {
 	if book == "" {
 		book = generatedPlaybook
 	}
-	return p.command(ctx, "ansible-playbook", "--inventory", inventoryFile, "--extra-vars", "@"+p.varsFile(), book)
+	cmd := p.command(ctx, "ansible-playbook", "--inventory", inventoryFile, "--extra-vars", "@"+p.varsFile(), "--extra-vars", "@"+p.connectionFile(), book)
+	cmd.Env = append(cmd.Env, "PATH="+searchPath([]string{p.bin()}, os.Getenv("PATH")))
+	return cmd
 }
 
 // galaxyCmd installs the roles and collections of a requirements file, for this run only.
@@ -88,21 +90,21 @@ func (p *playbook) galaxyCmd(ctx context.Context, file string) *exec.Cmd {
 // Ansible's workers as the terminal's would, and a terminal's does not reach it twice.
 func (p *playbook) command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Dir, cmd.Env = p.fleet, append(os.Environ(), p.env()...)
+	cmd.Dir, cmd.Env = p.fleet, append(callersEnv(), p.env()...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGINT) }
 	cmd.WaitDelay = interruptTime
 	return cmd
 }
 
-// env overrides what would make Ansible slow, ask, skip the host key or read settings of the user that the digest does not cover.
+// env overrides what would make Ansible slow, ask, or read settings of the user that the digest does not cover. The
+// host key is up to connectionVars; of paramiko's options, versions before 2.16 have one that no variable sets.
 func (p *playbook) env() []string {
 	own := p.config()
 	return []string{
 		"ANSIBLE_CONFIG=" + filepath.Join(p.fleet, own.file),
 		"ANSIBLE_PIPELINING=True",
-		"ANSIBLE_SSH_ARGS=-o ControlMaster=auto -o ControlPersist=60s -o ControlPath=" + shellWord(p.controlPath),
-		"ANSIBLE_HOST_KEY_CHECKING=True",
+		"ANSIBLE_HOST_KEY_CHECKING=True", "ANSIBLE_PARAMIKO_HOST_KEY_AUTO_ADD=False",
 		"ANSIBLE_NOCOLOR=True", "ANSIBLE_FORCE_COLOR=False",
 		"ANSIBLE_RETRY_FILES_ENABLED=False",
 		"ANSIBLE_DISPLAY_FAILED_STDERR=False",
@@ -116,9 +118,6 @@ func (p *playbook) env() []string {
 // run runs a command, with its output in the log and read for the reason of a failure.
 func (p *playbook) run(ctx context.Context, cmd *exec.Cmd, log *stepLog, said *report, what string) error {
 	name := filepath.Base(cmd.Args[0])
-	if errors.Is(cmd.Err, exec.ErrNotFound) {
-		return fmt.Errorf("%s is not on PATH: install Ansible, with `apt-get install ansible-core` or `pipx install ansible-core`", name)
-	}
 	out := &teeWriter{log, said}
 	cmd.Stdout, cmd.Stderr = out, out
 	err := cmd.Run()
@@ -151,7 +150,7 @@ func searchPath(own []string, more ...string) string {
 	return strings.Join(append(own[:len(own):len(own)], more...), string(filepath.ListSeparator))
 }
 
-// shellWord quotes a word for Python's shlex.split, which reads ANSIBLE_SSH_ARGS.
+// shellWord quotes a word for Python's shlex.split, which reads ansible_ssh_args.
 func shellWord(s string) string { return "'" + strings.ReplaceAll(s, "'", `'"'"'`) + "'" }
 
 // teeWriter gives the whole output to the log, and then to the report.

@@ -27,6 +27,12 @@ func (p *playbook) prepare() error {
 	if err := writeJSON(p.varsFile(), vars); err != nil {
 		return err
 	}
+	if err := writeJSON(p.connectionFile(), p.connectionVars()); err != nil {
+		return err
+	}
+	if err := p.writeSSH(); err != nil {
+		return err
+	}
 	if err := writeJSON(filepath.Join(p.fleet, inventoryFile), p.inventory()); err != nil {
 		return err
 	}
@@ -42,12 +48,13 @@ func (p *playbook) prepare() error {
 	return writeJSON(filepath.Join(p.fleet, generatedPlaybook), []any{play})
 }
 
-// inventory has the one machine, in the groups all and the image role's name.
+// inventory has the one machine, in the groups all and the image role's name. The connection's full name is what no plugin
+// of the fleet has; as a host's variable it beats `connection:` in a play, and the fleet's group_vars.
 func (p *playbook) inventory() map[string]any {
 	type group = map[string]any
 	host := group{
 		"ansible_host": p.address, "ansible_user": p.user, "ansible_ssh_private_key_file": p.keyFile,
-		"ansible_ssh_common_args": "-F " + shellWord(p.sshConfig),
+		"ansible_connection": "ansible.builtin.ssh",
 	}
 	all := group{"hosts": group{"machine": host}}
 	if p.role != "all" {
@@ -59,12 +66,14 @@ func (p *playbook) inventory() map[string]any {
 func (p *playbook) varsFile() string { return filepath.Join(p.work, "vars.json") }
 
 // requirements lists the fleet's requirements files, where ansible-galaxy's users put them.
-func (p *playbook) requirements() []string {
+func (p *playbook) requirements() []string { return requirements(p.fleet) }
+
+func requirements(fleet string) []string {
 	var found []string
 	for _, dir := range []string{".", "roles", "collections"} {
 		for _, name := range []string{"requirements.yml", "requirements.yaml"} {
 			file := filepath.Join(dir, name)
-			if info, err := os.Stat(filepath.Join(p.fleet, file)); err == nil && info.Mode().IsRegular() {
+			if info, err := os.Stat(filepath.Join(fleet, file)); err == nil && info.Mode().IsRegular() {
 				found = append(found, file)
 			}
 		}

@@ -19,7 +19,7 @@ func testPlaybook(t *testing.T, a *roles.Ansible) *playbook {
 	dir := t.TempDir()
 	p := &playbook{
 		ansible: a, role: "web", fleet: filepath.Join(dir, "fleet"), work: filepath.Join(dir, "work"), address: "10.0.0.5", user: "admin",
-		keyFile: "/w/id_ed25519", sshConfig: "/w/it's here/ssh_config", controlPath: "/tmp/imgops-1/s",
+		keyFile: "/w/id_ed25519", knownHosts: "/w/it's 5%/known_hosts", sshConfig: "/w/it's 5%/ssh_config", controlPath: "/tmp/imgops-1/s",
 	}
 	require.NoError(t, os.Mkdir(p.fleet, 0o700))
 	return p
@@ -40,12 +40,12 @@ func TestPlaybookCommand(t *testing.T) {
 	require.NoError(t, p.prepare())
 	cmd := p.cmd(t.Context())
 	require.Equal(t, []string{
-		"ansible-playbook", "--inventory", ".imgops-inventory.yml", "--extra-vars", "@" + p.varsFile(), "plays/web.yml",
+		"ansible-playbook", "--inventory", ".imgops-inventory.yml", "--extra-vars", "@" + p.varsFile(), "--extra-vars", "@" + p.connectionFile(), "plays/web.yml",
 	}, cmd.Args)
 	require.Equal(t, p.fleet, cmd.Dir)
 	for name, want := range map[string]string{
-		"ANSIBLE_PIPELINING": "True", "ANSIBLE_HOST_KEY_CHECKING": "True", "ANSIBLE_NOCOLOR": "True", "ANSIBLE_RETRY_FILES_ENABLED": "False",
-		"ANSIBLE_SSH_ARGS":         "-o ControlMaster=auto -o ControlPersist=60s -o ControlPath='/tmp/imgops-1/s'",
+		"ANSIBLE_PIPELINING": "True", "ANSIBLE_HOST_KEY_CHECKING": "True", "ANSIBLE_PARAMIKO_HOST_KEY_AUTO_ADD": "False", "ANSIBLE_NOCOLOR": "True", "ANSIBLE_RETRY_FILES_ENABLED": "False",
+		"PATH":                     p.bin() + ":" + os.Getenv("PATH"),
 		"ANSIBLE_CONFIG":           filepath.Join(p.fleet, ".imgops-ansible.cfg"),
 		"ANSIBLE_ROLES_PATH":       filepath.Join(p.fleet, "roles") + ":" + filepath.Join(p.work, "galaxy/roles"),
 		"ANSIBLE_COLLECTIONS_PATH": filepath.Join(p.fleet, "collections") + ":" + filepath.Join(p.work, "galaxy/collections") + ":/usr/share/ansible/collections",
@@ -57,14 +57,14 @@ func TestPlaybookCommand(t *testing.T) {
 	require.JSONEq(t, `{"port": 8080}`, read(t, p.varsFile()))
 	require.JSONEq(t, `{"all": {
 		"hosts": {"machine": {"ansible_host": "10.0.0.5", "ansible_user": "admin", "ansible_ssh_private_key_file": "/w/id_ed25519",
-			"ansible_ssh_common_args": "-F '/w/it'\"'\"'s here/ssh_config'"}},
+			"ansible_connection": "ansible.builtin.ssh"}},
 		"children": {"web": {"hosts": {"machine": {}}}}}}`, read(t, filepath.Join(p.fleet, ".imgops-inventory.yml")))
 }
 
 func TestPlaybookOfARole(t *testing.T) {
 	p := testPlaybook(t, &roles.Ansible{Role: "web"})
 	require.NoError(t, p.prepare())
-	require.Equal(t, ".imgops-playbook.yml", p.cmd(t.Context()).Args[5])
+	require.Equal(t, ".imgops-playbook.yml", p.cmd(t.Context()).Args[7])
 	require.JSONEq(t, `[{"name": "Role web", "hosts": "all", "become": true, "roles": ["web"]}]`, read(t, filepath.Join(p.fleet, ".imgops-playbook.yml")))
 }
 
@@ -132,6 +132,7 @@ func TestAnsibleMissing(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	_, err := l.builder.Build(t.Context(), l.req)
 	require.ErrorContains(t, err, "ansible-playbook is not on PATH: install Ansible")
+	require.Empty(t, l.cloud.Instances(), "found before a machine was launched")
 	l.requireNothing(t)
 }
 

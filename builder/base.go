@@ -3,9 +3,11 @@ package builder
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
@@ -60,6 +62,23 @@ func (k *bake) writeRecipe(ctx context.Context) error {
 		return fmt.Errorf("clearing the recipe's directory: %w", err)
 	}
 	return k.req.Fleet.Materialize(ctx, k.req.Role, k.fleetDir)
+}
+
+// checkTools finds out what is missing on this computer before there is a machine. It needs the recipe.
+func (k *bake) checkTools(context.Context) error {
+	if !slices.ContainsFunc(k.req.Role.Provision, func(p roles.Provisioner) bool { return p.Ansible != nil }) {
+		return nil
+	}
+	tools := []string{"ansible-playbook", "ssh"}
+	if len(requirements(k.fleetDir)) > 0 {
+		tools = append(tools, "ansible-galaxy")
+	}
+	var missing []error
+	for _, tool := range tools {
+		_, err := findTool(tool)
+		missing = append(missing, err)
+	}
+	return errors.Join(missing...)
 }
 
 func (k *bake) waitBooted(ctx context.Context) error {

@@ -15,6 +15,7 @@ func (k *bake) steps() []multistep.Step {
 	return []multistep.Step{
 		k.step(k.checkBase),              // the base is available, of the right architecture and from the right owner
 		k.step(k.writeRecipe),            // the files that the digest covers, and no others
+		k.step(k.checkTools),             // this computer has what the provisioners need
 		machine.KeyPair(m),               // a key of this machine only; undo: delete it
 		machine.SecurityGroup(m),         // port 22 for the caller; undo: delete it
 		machine.Start(m),                 // tagged, IMDSv2, ends itself at its expiry; undo: terminate, wait

@@ -30,6 +30,8 @@ type Host struct {
 	ID        string // i-...
 	User      string // who logs in
 	SSHConfig string // `ssh -F SSHConfig machine` reaches it; testinfra and serverspec use it
+
+	KnownHosts string // the file of the only host key that is accepted
 }
 
 // LaunchFunc launches a machine of an image. On an error it has removed what it made.
@@ -42,7 +44,7 @@ func On(l *machine.Launcher) LaunchFunc {
 		if err != nil {
 			return nil, err
 		}
-		return &Host{Conn: m, ID: m.ID, User: m.User, SSHConfig: m.SSHConfig}, nil
+		return &Host{Conn: m, ID: m.ID, User: m.User, SSHConfig: m.SSHConfig, KnownHosts: m.KnownHosts}, nil
 	}
 }
 

@@ -138,7 +138,7 @@ func (l *launcher) launch(_ context.Context, spec machine.Spec, _ images.Progres
 	if err := os.MkdirAll(spec.WorkDir, 0o700); err != nil { // as the real one does for its keys
 		return nil, err
 	}
-	return &Host{Conn: conn, ID: "i-" + spec.Suffix, User: "admin", SSHConfig: filepath.Join(conn.home, "ssh_config")}, nil
+	return &Host{Conn: conn, ID: "i-" + spec.Suffix, User: "admin", SSHConfig: filepath.Join(conn.home, "ssh_config"), KnownHosts: filepath.Join(conn.home, "known_hosts")}, nil
 }
 
 func write(t *testing.T, dir string, files map[string]string) {

@@ -66,6 +66,9 @@ func (v *Verifier) plan(ctx context.Context, req Request) ([]plan, error) {
 			continue
 		}
 		plans = append(plans, p)
+		if err := v.checkAgent(p, req); err != nil {
+			problems = append(problems, fmt.Errorf("suite %s, %s: %w", s.Name, gossFile, err))
+		}
 		for _, j := range p.jobs {
 			if j.check == nil || checked[j.name] {
 				continue
@@ -77,6 +80,15 @@ func (v *Verifier) plan(ctx context.Context, req Request) ([]plan, error) {
 		}
 	}
 	return plans, errors.Join(problems...)
+}
+
+// checkAgent finds out whether there is an imgops for the image's machines, when it needs one and EC2 says what they are.
+func (v *Verifier) checkAgent(p plan, req Request) error {
+	if req.Image.Architecture == "" || !p.has("goss") {
+		return nil
+	}
+	_, err := v.opts.agentFor("Linux", req.Image.Architecture)
+	return err
 }
 
 func planSuite(tests string, s roles.Suite) (plan, error) {

@@ -7,6 +7,15 @@ config = ENV.fetch('TARGET_SSH_CONFIG')
 options = Net::SSH::Config.for('machine', [config]).slice(*Net::SSH::VALID_OPTIONS)
 options.update(config: false, verify_host_key: :always, non_interactive: true, use_agent: false)
 
+# A spec_helper.rb may `set :ssh_options`, as serverspec-init's does; the host key is checked nevertheless.
+check = options.slice(:user_known_hosts_file, :global_known_hosts_file, :verify_host_key)
+Net::SSH.singleton_class.prepend(Module.new do
+  define_method(:start) do |host, user = nil, given = {}, &block|
+    given = given.reject { |key, _| key == :host_key_alias }.merge(check) if host == ENV['TARGET_HOST']
+    super(host, user, given, &block)
+  end
+end)
+
 set :backend, :ssh
 set :host, ENV.fetch('TARGET_HOST')
 set :ssh_options, options

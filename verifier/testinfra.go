@@ -26,7 +26,10 @@ func pytestCommands() [][]string {
 }
 
 func checkTestinfra(ctx context.Context) error {
-	_, err := findPytest(ctx)
+	if _, err := findPytest(ctx); err != nil {
+		return err
+	}
+	_, err := checkSSH()
 	return err
 }
 
@@ -66,7 +69,12 @@ func runTestinfra(ctx context.Context, s *suite, files []string) error {
 	if err := os.Remove(xmlPath); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	cmd := tool(ctx, testinfraArgs(pytest, s.host.SSHConfig, xmlPath, files), append(s.environ(), "PYTHONDONTWRITEBYTECODE=1"))
+	bin, err := s.checkedSSH()
+	if err != nil {
+		return fmt.Errorf("preparing ssh for testinfra: %w", err)
+	}
+	cmd := tool(ctx, testinfraArgs(pytest, s.host.SSHConfig, xmlPath, files), append(s.environ(), "PYTHONDONTWRITEBYTECODE=1",
+		"PATH="+bin+string(filepath.ListSeparator)+os.Getenv("PATH")))
 	cmd.Dir = s.plan.dir
 	var out capture
 	status, err := s.runTool(ctx, cmd, &out)

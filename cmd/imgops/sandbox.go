@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -129,8 +130,8 @@ func (a *app) awaitServer(ctx context.Context, h *sandboxHome, cmd *exec.Cmd) er
 	var r serverRecord
 	err := images.Poll(ctx, func(ctx context.Context) (bool, error) {
 		select {
-		case <-ended:
-			return false, fmt.Errorf("the server ended: %s", lastLine(h.path("server.log")))
+		case err := <-ended:
+			return false, fmt.Errorf("the server ended (%w): %s", cmp.Or(err, errNotRunning), lastLine(h.path("server.log")))
 		default:
 		}
 		var err error

@@ -162,7 +162,7 @@ func (m *Machine) watch(client *ssh.Client) {
 	}()
 	alive := time.NewTicker(keepAlive)
 	defer alive.Stop()
-	for answered := make(chan error, 1); ; {
+	for answered := make(chan struct{}, 1); ; {
 		select {
 		case <-ended:
 			m.forget(client)
@@ -170,8 +170,8 @@ func (m *Machine) watch(client *ssh.Client) {
 		case <-alive.C:
 		}
 		go func() {
-			_, _, err := client.SendRequest("keepalive@openssh.com", true, nil)
-			answered <- err
+			_, _, _ = client.SendRequest("keepalive@openssh.com", true, nil) // an error is an answer, too
+			answered <- struct{}{}
 		}()
 		select {
 		case <-answered:

@@ -110,7 +110,7 @@ func (s *simulation) draw(stream string) float64 {
 	if !ok {
 		h := fnv.New64a()
 		h.Write([]byte(stream))
-		r = rand.New(rand.NewPCG(s.Seed, h.Sum64()))
+		r = rand.New(rand.NewPCG(s.Seed, h.Sum64())) //nolint:gosec // repeatable on purpose
 		s.streams[stream] = r
 	}
 	return r.Float64()

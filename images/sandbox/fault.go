@@ -73,6 +73,7 @@ func (s *simulation) forgive(q *call, struck Fault) {
 		s.tallies[n].calls--
 		if f == struck {
 			s.tallies[n].struck--
+			struck = Fault{} // of two rules that are the same, the first one struck
 		}
 	}
 }

@@ -233,11 +233,18 @@ func portRange(p permissionParam) (groupRule, error) {
 		return r, missing("FromPort and ToPort")
 	}
 	r.From, r.To = *p.FromPort, *p.ToPort
-	ports := protocol == "tcp" || protocol == "udp"
-	if ports && (r.From < 0 || r.To > 65535 || r.From > r.To) || !ports && (r.From < -1 || r.From > 255 || r.To < -1 || r.To > 255) {
+	if !r.inRange() {
 		return r, fail("InvalidParameterValue", "Invalid port range: from %d to %d", r.From, r.To)
 	}
 	return r, nil
+}
+
+// inRange checks ports, or for ICMP the type and the code, of which -1 is any.
+func (r groupRule) inRange() bool {
+	if r.Protocol == "tcp" || r.Protocol == "udp" {
+		return r.From >= 0 && r.To <= 65535 && r.From <= r.To
+	}
+	return min(r.From, r.To) >= -1 && max(r.From, r.To) <= 255
 }
 
 func (r groupRule) same(o groupRule) bool {

@@ -242,7 +242,7 @@ func openTables(dir string) (*state.Store, *tables, error) {
 	}
 	t := &tables{}
 	if err := t.load(s); err != nil {
-		s.Close()
+		_ = s.Close()
 		return nil, nil, fmt.Errorf("open the sandbox in %s: %w", dir, err)
 	}
 	return s, t, nil

@@ -263,7 +263,7 @@ func waitLock(ctx context.Context, path string) (func(), error) {
 		}
 		return func() { f.Close() }, nil
 	case <-ctx.Done():
-		go func() { <-got; f.Close() }()
+		go func() { <-got; f.Close() }() //nolint:errcheck // nobody waits for the lock any more
 		return nil, ctx.Err()
 	}
 }
