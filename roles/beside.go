@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -26,7 +27,7 @@ func (c *reacher) ansible(dir string) {
 		c.err = err
 		return
 	}
-	c.all = c.all || common.all
+	c.all, c.problems = c.all || common.all, append(c.problems, common.problems...)
 	for p := range common.asked {
 		c.asked[p] = true
 	}
@@ -49,10 +50,50 @@ func (v *view) beside(dir string) (*reacher, error) {
 		c.count(name)
 		c.count(path.Join(dir, name))
 	}
+	for _, name := range besidePlaybook {
+		for _, p := range []string{name, path.Join(dir, name)} {
+			if c.err == nil && c.found[p].sub != nil {
+				c.besideFiles(dir, name, p)
+			}
+		}
+	}
 	c.config("ansible.cfg")
 	c.config(path.Join(dir, "ansible.cfg"))
 	v.besides[dir] = c
 	return c, c.err
+}
+
+// besideFiles scans variables, tasks and templates beside a playbook. Any role may use them, so that a file which they
+// name counts only where every role finds it: there too.
+func (c *reacher) besideFiles(dir, name, p string) {
+	if !slices.Contains([]string{"group_vars", "host_vars", "vars", "tasks", "handlers", "templates"}, name) || c.visited[p] {
+		return
+	}
+	c.visited[p] = true
+	facts := &ansibleFacts{}
+	c.err = c.found[p].sub.walk(p, func(file string, e entry) error {
+		if !e.isFile() || !looksText(file) || strings.HasPrefix(path.Base(file), ".") {
+			return nil
+		}
+		data, err := c.v.files.read(file, e.id)
+		if err != nil {
+			return err
+		}
+		s := &scanner{facts: facts, from: path.Dir(file), vars: strings.HasSuffix(name, "vars"), name: file}
+		ext := path.Ext(file)
+		switch {
+		case name == "templates":
+			s.template(data)
+		case ext == ".yml" || ext == ".yaml" || ext == "" && s.vars: // group_vars/all is one, too
+			s.scan(data, c.v.tops())
+		}
+		return nil
+	})
+	c.all = c.all || len(facts.books) > 0
+	facts.books = nil
+	if c.err == nil {
+		c.follow(dir, "", facts)
+	}
 }
 
 // config looks into ansible.cfg: settings that move the search paths make what is reached unknown.

@@ -78,6 +78,8 @@ func (l *loading) checkFile(r *Role, ref reference) error {
 		wanted, found = "directory", ok && e.isDir()
 	}
 	switch {
+	case found && ref.what == "suite":
+		return l.hasTests(r, ref)
 	case found:
 	case ok:
 		l.missing(r, ref, fmt.Sprintf("%s %s is not a %s", ref.what, ref.name, wanted), "name a "+wanted)

@@ -22,6 +22,7 @@ type checkout struct {
 	repo     *Repo
 	index    *gitIndex
 	fileMode bool // core.filemode: the executable bit on disk means something
+	unborn   bool // there is no commit: what is not tracked may be what the first one will hold
 	ignores  *ignores
 	group    *errgroup.Group
 
@@ -37,12 +38,14 @@ func (r *Repo) checkout(ctx context.Context) (*tree, map[plumbing.Hash]string, e
 	}
 	r.mu.Lock()
 	cfg, err := r.git.Config()
+	_, headErr := r.git.Head()
 	r.mu.Unlock()
 	if err != nil {
 		return nil, nil, err
 	}
 	c := &checkout{
 		repo: r, index: idx, disk: map[plumbing.Hash]string{}, ignores: newIgnores(r, cfg),
+		unborn:   errors.Is(headErr, plumbing.ErrReferenceNotFound),
 		fileMode: cfg.Raw.Section("core").Option("filemode") != "false",
 	}
 	c.group, ctx = errgroup.WithContext(ctx)
@@ -275,6 +278,9 @@ func (c *checkout) relevant(p string, isDir bool) bool {
 	top, _, deeper := strings.Cut(p, "/")
 	if slices.Contains(besidePlaybook, top) || top == "roles" {
 		return true
+	}
+	if c.unborn {
+		return !strings.HasPrefix(top, ".")
 	}
 	if deeper || isDir {
 		return !strings.HasPrefix(top, ".") && c.index.hasTop(c.repo.prefix, top)

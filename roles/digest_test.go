@@ -75,7 +75,7 @@ func TestDigest(t *testing.T) {
 		{"type of a variable", "roles/web/image.yaml", edit("port: 8080", `port: "8080"`), []string{"web"}, nil},
 		{"environment", "roles/web/image.yaml", edit("LEVEL: 2", "LEVEL: 3"), []string{"web"}, nil},
 		{"parent", "roles/worker/image.yaml", edit("base: {role: base}", strings.TrimSpace(debianBase)), []string{"worker"}, nil},
-		{"instance type", "roles/worker/image.yaml", edit("\n", "\nbuild: {instance_type: m7i.large}\n"), []string{"worker"}, nil},
+		{"instance type", "roles/worker/image.yaml", edit("\n", "\nbuild: {instance_type: m7i.large}\n"), []string{"worker"}, []string{"worker"}},
 		{"disk", "roles/base/image.yaml", edit("\n", "\nbuild: {disk: 9GiB}\n"), ansible, nil},
 		{"ssh user, which children inherit", "roles/base/image.yaml", edit("\n", "\nbuild: {ssh_user: root}\n"), ansible, nil},
 		{"refresh stamp", "imgops.lock", content("version: 1\nrefresh: {worker: 2026-01-02T03:04:05Z}\n"), []string{"worker"}, nil},
@@ -150,7 +150,7 @@ func TestDigestRoleIsNew(t *testing.T) {
 	r := newSandboxRepo(t, fleetFiles())
 	r.commit()
 	before := r.load()
-	r.write("roles/cache/image.yaml", "base: {role: web}\n")
+	r.writeAll(withSuites(map[string]string{"roles/cache/image.yaml": "base: {role: web}\n"}))
 	r.commit()
 	after := r.load()
 	affected := after.Affected(before)

@@ -9,8 +9,9 @@
 //
 // How it is laid out: repo*.go opens Git; tree.go and store.go are the file trees that everything else reads;
 // worktree.go and index.go make such a tree from a checkout; yaml.go, config_parse.go, image_parse.go and lock.go
-// parse; link.go checks files against each other; reach.go and scan.go follow Ansible's references; digest.go and
-// explain.go compute and compare; quiet.go remembers between runs what costs most to find out.
+// parse; link.go checks files against each other, suites.go that there are tests, conflict.go that a merge left nothing
+// behind; reach.go, scan.go, refer.go and jinja.go follow Ansible's references, and where one cannot be followed, every
+// file counts; digest.go and explain.go compute and compare; quiet.go remembers between runs what costs most to find out.
 //
 // What does not live here: anything about AWS, images that exist, or how a role is applied to a machine.
 package roles

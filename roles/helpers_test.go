@@ -1,8 +1,10 @@
 package roles
 
 import (
+	"maps"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -38,8 +40,30 @@ func newSandboxRepo(t testing.TB, files map[string]string) *sandboxRepo {
 	r := &sandboxRepo{t, filepath.Join(dir, "fleet")}
 	require.NoError(t, os.Mkdir(r.dir, 0o755))
 	r.git("init", "-q", "-b", "main")
-	r.writeAll(files)
+	r.writeAll(withSuites(files))
 	return r
+}
+
+// suiteOf is the least that makes the tests of a role.
+const suiteOf = "file: {}\n"
+
+// withSuites adds a suite to every image role that has none: without one it is no valid role.
+func withSuites(files map[string]string) map[string]string {
+	out := maps.Clone(files)
+	for name := range files {
+		dir, ok := strings.CutSuffix(name, "/image.yaml")
+		if !ok || !strings.HasPrefix(path.Base(path.Dir(dir)), "roles") {
+			continue
+		}
+		has := false
+		for other := range files {
+			has = has || strings.HasPrefix(other, dir+"/tests/")
+		}
+		if !has {
+			out[dir+"/tests/default/goss.yaml"] = suiteOf
+		}
+	}
+	return out
 }
 
 func (r *sandboxRepo) git(args ...string) string {

@@ -76,7 +76,7 @@ func (g *ignores) global() ([]gitignore.Pattern, error) {
 		file = filepath.Join(home, rest)
 	}
 	if file == "" {
-		base := os.Getenv("XDG_CONFIG_HOME") //nolint:forbidigo // Git's own configuration, as git reads it
+		base := os.Getenv("XDG_CONFIG_HOME")
 		if base == "" {
 			base = filepath.Join(home, ".config")
 		}

@@ -25,6 +25,7 @@ type definition struct {
 	disk       place
 	arch       place
 	hasVerify  bool
+	verify     place // of the value of `verify`; the file's start without one
 }
 
 // imageParser reads an image.yaml.
@@ -36,7 +37,7 @@ type imageParser struct {
 // parseDefinition reads roles/<name>/image.yaml.
 func parseDefinition(name, file string, data []byte) *definition {
 	p := &imageParser{source: &source{file: file, data: data}}
-	p.def = &definition{source: p.source, role: Role{Name: name, File: file}}
+	p.def = &definition{source: p.source, role: Role{Name: name, File: file}, verify: place{1, 1}}
 	root := p.parse(definitionFile)
 	if root == nil {
 		return p.def
@@ -159,7 +160,7 @@ func (p *imageParser) instanceTypes(n *yaml.Node) []string {
 }
 
 func (p *imageParser) verify(n *yaml.Node) {
-	p.def.hasVerify = true
+	p.def.hasVerify, p.def.verify = true, at(n)
 	seen := map[string]place{}
 	p.list(n, "verify", func(n *yaml.Node) {
 		var s Suite

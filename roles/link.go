@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"path"
 	"slices"
 	"strings"
 	"time"
@@ -26,7 +25,7 @@ var smallType = map[string]string{"x86_64": "t3.small", "arm64": "t4g.small"}
 func (l *loading) link(context.Context) error {
 	l.makeRoles()
 	if len(l.fleet.Roles) == 0 && len(l.problems) == 0 {
-		l.problems = append(l.problems, Problem{File: "roles", Message: "the fleet has no role", Fix: "write roles/<role>/image.yaml, or run `imgops init`"})
+		l.problems = append(l.problems, l.configSource.problem(place{1, 1}, "the fleet has no role", "write roles/<role>/image.yaml, or run `imgops init`"))
 	}
 	l.parents()
 	for _, r := range l.fleet.Roles {
@@ -55,12 +54,12 @@ func (l *loading) makeRoles() {
 		role := def.role
 		role.fleet, role.def = l.fleet, def
 		if message, fix := checkName(role.Name, maxRoleName); message != "" {
-			l.problems = append(l.problems, Problem{File: role.File, Message: fmt.Sprintf("role name %q %s", role.Name, message), Fix: fix})
+			l.problems = append(l.problems, def.source.problem(place{1, 1}, fmt.Sprintf("role name %q %s", role.Name, message), fix))
 		}
 		lower := strings.ToLower(role.Name)
 		if other, ok := folded[lower]; ok {
-			l.problems = append(l.problems, Problem{File: role.File, Message: fmt.Sprintf("role %q is role %q in other letters", role.Name, other),
-				Fix: "rename one: they are one directory on file systems that ignore case"})
+			l.problems = append(l.problems, def.source.problem(place{1, 1}, fmt.Sprintf("role %q is role %q in other letters", role.Name, other),
+				"rename one: they are one directory on file systems that ignore case"))
 		}
 		folded[lower] = role.Name
 		l.fleet.byName[role.Name] = &role
@@ -159,35 +158,4 @@ func (l *loading) disk(r *Role) {
 			return
 		}
 	}
-}
-
-// suites completes the suites; without `verify` every directory under tests/ is one.
-func (l *loading) suites(r *Role) error {
-	dir := path.Join("roles", r.Name, "tests")
-	e, ok, err := l.fleet.view.root.lookup(dir)
-	if err != nil {
-		return err
-	}
-	if ok && e.sub != nil {
-		r.tests = e.sub
-	}
-	r.Verify = slices.Clone(r.Verify)
-	if r.tests != nil && !r.def.hasVerify {
-		entries, err := r.tests.list()
-		if err != nil {
-			return err
-		}
-		for _, e := range entries {
-			if e.isDir() {
-				r.Verify = append(r.Verify, Suite{Name: e.name, Dir: path.Join(dir, e.name)})
-			}
-		}
-	}
-	for i := range r.Verify {
-		s := &r.Verify[i]
-		s.InstanceType = cmp.Or(s.InstanceType, r.Build.InstanceTypes[0])
-		s.Wait = cmp.Or(s.Wait, defaultWait)
-		s.Timeout = cmp.Or(s.Timeout, defaultSuiteTimeout)
-	}
-	return nil
 }

@@ -37,6 +37,9 @@ func loadError(what string, err error) error {
 	if problems := (*ProblemsError)(nil); errors.As(err, &problems) {
 		return problems
 	}
+	if errors.Is(err, ErrNoFleet) {
+		return err
+	}
 	return fmt.Errorf("loading the fleet %s: %w", what, err)
 }
 
@@ -75,6 +78,8 @@ type loading struct {
 	fleet       *Fleet
 	definitions []*definition // sorted by name
 	problems    []Problem
+	// configSource is imgops.yaml, for problems that have no place of their own.
+	configSource *source
 }
 
 // load reads a fleet from its root tree: definitions, then what they refer to, then the files that count.
@@ -111,8 +116,9 @@ func (l *loading) config(context.Context) error {
 		return err
 	}
 	if !ok {
-		return fmt.Errorf("%w in %s; run `imgops init` and commit what it writes, or name the fleet's directory with -C", ErrNoFleet, l.repo.root)
+		return fmt.Errorf("%s:1:1: %w in %s; run `imgops init` and commit what it writes, or name the fleet's directory with -C", configFile, ErrNoFleet, l.repo.root)
 	}
+	l.configSource = &source{file: configFile, data: data}
 	config, problems := parseConfig(data)
 	l.fleet.Config, l.problems = config, append(l.problems, problems...)
 	return nil
@@ -172,13 +178,20 @@ func (l *loading) definition(dir entry) (*definition, *Problem, error) {
 	}
 	file := path.Join("roles", dir.name, definitionFile)
 	if !ok {
-		if _, yml, err := dir.sub.child("image.yml"); err == nil && yml {
-			return nil, &Problem{File: path.Join("roles", dir.name, "image.yml"), Message: "image.yml is not read", Fix: "rename it to image.yaml"}, nil
+		if yml, there, err := dir.sub.child("image.yml"); err == nil && there {
+			misnamed := &source{file: path.Join("roles", dir.name, "image.yml")}
+			if yml.isFile() {
+				if misnamed.data, err = l.fleet.view.files.read(misnamed.file, yml.id); err != nil {
+					return nil, nil, err
+				}
+			}
+			problem := misnamed.problem(place{1, 1}, "image.yml is not read", "rename it to image.yaml")
+			return nil, &problem, nil
 		}
 		return nil, nil, nil
 	}
 	if !e.isFile() {
-		return nil, &Problem{File: file, Message: "image.yaml is not a regular file", Fix: "write the definition here: symlinks are not followed"}, nil
+		return nil, &Problem{File: file, Line: 1, Column: 1, Message: "image.yaml is not a regular file", Fix: "write the definition here: symlinks are not followed"}, nil
 	}
 	key := definitionKey{file, e.id}
 	if def := l.repo.cache.definition(key); def != nil {
@@ -193,20 +206,30 @@ func (l *loading) definition(dir entry) (*definition, *Problem, error) {
 	return def, nil, nil
 }
 
-// reach finds the files that count for each role, in parallel.
+// reach finds the files that count for each role, in parallel, and what is wrong in them. It looks even where a
+// definition is wrong, so that one run reports everything.
 func (l *loading) reach(ctx context.Context) error {
-	if len(l.problems) > 0 {
-		return nil
-	}
-	return each(ctx, len(l.fleet.Roles), func(i int) (err error) {
+	known, mu := len(l.problems) > 0, sync.Mutex{}
+	err := each(ctx, len(l.fleet.Roles), func(i int) (err error) {
 		r := l.fleet.Roles[i]
-		r.parts, r.watched, err = l.fleet.view.reach(r)
+		var problems []Problem
+		r.parts, r.watched, problems, err = l.fleet.view.reach(r)
+		if err == nil {
+			err = l.fleet.view.conflictsOf(r, &problems)
+		}
 		if err != nil {
 			return fmt.Errorf("reading the files of role %s: %w", r.Name, err)
 		}
 		r.recipeTree = sync.OnceValues(func() (*tree, error) { return assemble(r.parts) })
+		mu.Lock()
+		defer mu.Unlock()
+		l.problems = append(l.problems, problems...)
 		return nil
 	})
+	if known {
+		return ctx.Err() // the mistakes found before say more than what comes of following them
+	}
+	return err
 }
 
 // each runs do for 0..n-1 in as many goroutines as there are processors, in batches: the work is small.

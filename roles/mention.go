@@ -2,8 +2,8 @@ package roles
 
 import (
 	"bytes"
+	"cmp"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -14,6 +14,10 @@ func (c *reacher) mention(dir, role string, m mention) {
 		return
 	}
 	word := strings.ReplaceAll(m.word, playbookMark, dir)
+	if m.pattern {
+		c.pattern(dir, role, word, m)
+		return
+	}
 	word, _, open := strings.Cut(word, unknownMark)
 	if open {
 		// Only the part before the expression is known: the directory that it stands in.
@@ -22,8 +26,17 @@ func (c *reacher) mention(dir, role string, m mention) {
 	hit := false
 	if word != "" && !path.IsAbs(word) {
 		for _, base := range c.bases(dir, role, m) {
-			hit = c.word(path.Join(base, word), role) || hit
+			p := path.Join(base, word)
+			if m.needed && role != "" && strings.HasPrefix(p, role+"/") {
+				_, there, err := c.v.lookup(p) // the role counts whole, but this has to be there
+				hit, c.err = hit || there, cmp.Or(c.err, err)
+				continue
+			}
+			hit = c.word(p, role) || hit
 		}
+	}
+	if strings.Contains(m.word, playbookMark) && path.Clean(word) == "." || m.needed && !hit {
+		c.all = true // the whole fleet by name, or a file that is found some other way
 	}
 	// An include outside a role whose file is not known: it may load anything.
 	c.all = c.all || (!hit && open && m.loaded)
@@ -40,8 +53,36 @@ func (c *reacher) bases(dir, role string, m mention) []string {
 	if role != "" {
 		bases = append(bases, role, role+"/files", role+"/templates", role+"/tasks", role+"/vars")
 	}
+	if m.needed {
+		for _, name := range []string{"files", "templates", "tasks", "vars", "handlers"} {
+			bases = append(bases, name, path.Join(dir, name))
+		}
+	}
 	slices.Sort(bases)
 	return slices.Compact(bases)
+}
+
+// pattern resolves a name that holds facts of the machine. It is enough that the role has such files, as long as
+// there are none beside the playbook that could take their place.
+func (c *reacher) pattern(dir, role, word string, m mention) {
+	known := m.inRole
+	if !path.IsAbs(word) {
+		for _, base := range c.bases(dir, role, m) {
+			p := path.Join(base, word)
+			top, _, _ := strings.Cut(strings.TrimPrefix(p, strings.TrimPrefix(dir+"/", "./")), "/")
+			switch {
+			case p == ".." || strings.HasPrefix(p, "../"):
+				c.all = true
+			case role != "" && strings.HasPrefix(p, role+"/"):
+			case !matches(c.v.root, p):
+			case slices.Contains(besidePlaybook, top): // counts whole
+				known = true
+			default:
+				c.all = true
+			}
+		}
+	}
+	c.all = c.all || !known
 }
 
 // word takes in a path if it exists. Words that happen to be the name of everything do not count.
@@ -67,8 +108,39 @@ func (c *reacher) word(p, role string) bool {
 	e := c.found[p]
 	if ext := path.Ext(p); e.isFile() && (ext == ".yml" || ext == ".yaml") {
 		c.included(p)
+	} else {
+		c.outside(p, e)
 	}
 	return true
+}
+
+// outside looks into a directory, or a file that may be a template, that is no part of a role: what reads further
+// files there reads them from places that depend on who uses it.
+func (c *reacher) outside(p string, e entry) {
+	if c.visited[p] || p == "." || c.all || c.err != nil {
+		return
+	}
+	c.visited[p] = true
+	s := &scanner{facts: &ansibleFacts{}}
+	look := func(p string, e entry) error {
+		if !e.isFile() || !looksText(p) {
+			return nil
+		}
+		data, err := c.v.files.read(p, e.id)
+		if ext := path.Ext(p); err == nil && (ext == ".yml" || ext == ".yaml") {
+			s.from, s.vars = path.Dir(p), !bytes.HasPrefix(bytes.TrimLeft(data, "- \r\n"), []byte("- "))
+			s.scan(data, c.v.tops())
+		} else if err == nil {
+			s.template(data)
+		}
+		return err
+	}
+	if e.sub != nil {
+		c.err = e.sub.walk(p, look)
+	} else {
+		c.err = look(p, e)
+	}
+	c.follow(path.Dir(p), "", s.facts)
 }
 
 // included follows a file of tasks outside any role.
@@ -82,7 +154,7 @@ func (c *reacher) included(file string) {
 		c.err = err
 		return
 	}
-	s := &scanner{facts: &ansibleFacts{}, from: path.Dir(file)}
+	s := &scanner{facts: &ansibleFacts{}, from: path.Dir(file), name: file}
 	s.file(data)
 	c.follow(path.Dir(file), "", s.facts)
 }
@@ -107,64 +179,4 @@ func (v *view) tops() [][]byte {
 		}
 	})
 	return v.topNames
-}
-
-// noDependencies is what `ansible-galaxy init` writes.
-var noDependencies = regexp.MustCompile(`(?m)^dependencies: *\[ *\] *\r?$`)
-
-// roleFacts scans the task files of an Ansible role. Its files/ and templates/ are copied, not read; tests are not applied.
-func (v *view) roleFacts(dir string, t *tree) (*ansibleFacts, error) {
-	key := factsKey{dir: dir, id: t.id, tops: string(bytes.Join(v.tops(), nil))}
-	if facts := v.cache.facts(key); facts != nil {
-		return facts, nil
-	}
-	facts := &ansibleFacts{}
-	if v.cache.quiet.has(key) {
-		return facts, nil
-	}
-	err := t.walk(dir, func(p string, e entry) error {
-		rel, ext := strings.TrimPrefix(p, dir+"/"), path.Ext(p)
-		switch {
-		case e.isDir() && slices.Contains([]string{"files", "templates", "tests", "molecule", "defaults", "vars"}, rel):
-			return errSkipDir
-		case e.isFile() && (ext == ".yml" || ext == ".yaml"):
-			return v.scanFile(facts, dir, p, e)
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	facts.paths = slices.DeleteFunc(facts.paths, func(m mention) bool { return !v.leaves(m) })
-	if !facts.dynamic && len(facts.roles)+len(facts.books)+len(facts.paths) == 0 {
-		v.cache.quiet.add(key)
-	}
-	v.cache.setFacts(key, facts)
-	return facts, nil
-}
-
-// scanFile adds what one task or meta file of an Ansible role refers to.
-func (v *view) scanFile(facts *ansibleFacts, dir, p string, e entry) error {
-	data, err := v.files.read(p, e.id)
-	if err != nil {
-		return err
-	}
-	rel := strings.TrimPrefix(p, dir+"/")
-	s := &scanner{facts: facts, from: path.Dir(p), role: dir, meta: rel == "meta/main.yml" || rel == "meta/main.yaml"}
-	refers := mayRefer(data, v.tops())
-	if s.meta {
-		refers = bytes.Contains(data, []byte("dependencies")) && !noDependencies.Match(data)
-	}
-	if refers || bytes.HasPrefix(data, []byte("$ANSIBLE_VAULT")) {
-		s.file(data)
-	}
-	return nil
-}
-
-// leaves says whether a word of a role may name something outside it.
-func (v *view) leaves(m mention) bool {
-	if strings.Contains(m.word, "..") || strings.Contains(m.word, playbookMark) {
-		return true
-	}
-	return slices.ContainsFunc(v.tops(), func(top []byte) bool { return strings.HasPrefix(strings.TrimPrefix(m.word, "./"), string(top)) })
 }

@@ -13,7 +13,8 @@ import (
 type Problem struct {
 	// File is relative to the fleet's root, slash separated.
 	File string
-	// Line and Column start at 1; both are 0 when the mistake has no place in the file (a missing file, say).
+	// Line and Column start at 1. What has no place of its own (something that is missing) stands at the beginning of the
+	// file that ought to name it.
 	Line, Column int
 	// Message says what is wrong and Fix what to do about it; both lower case, without a final stop.
 	Message, Fix string

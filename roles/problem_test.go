@@ -54,26 +54,50 @@ func TestProblemsGolden(t *testing.T) {
 	}
 }
 
+const conflict = "<<<<<<< HEAD\n- a: 1\n=======\n- a: 2\n>>>>>>> other\n"
+
 func TestProblemPlaces(t *testing.T) {
 	cases := []struct {
 		name, file, content string
 		want                []string // beginnings of the problems
 	}{
-		{"no role", "roles/base/image.yaml", "", []string{"roles: the fleet has no role; write roles/<role>/image.yaml"}},
+		{"no role", "roles/base/image.yaml", "", []string{"imgops.yaml:1:1: the fleet has no role; write roles/<role>/image.yaml, or run `imgops init`\n    version: 1\n    ^"}},
 		{"unknown parent", "roles/web/image.yaml", "base: {role: bsae}\n", []string{`roles/web/image.yaml:1:14: base.role "bsae" is no image role of this fleet; did you mean "base"?`}},
 		{"own parent", "roles/web/image.yaml", "base: {role: web}\n", []string{"roles/web/image.yaml:1:14: base.role makes a cycle: web -> web;"}},
 		{"smaller disk than the parent", "roles/web/image.yaml", "base: {role: base}\nbuild: {disk: 4GiB}\n", []string{`roles/web/image.yaml:2:15: disk is smaller than the 10GiB of parent role "base"; write at least 10GiB`}},
-		{"other letters", "roles/Base/image.yaml", "base: {role: base}\n", []string{`roles/base/image.yaml: role "base" is role "Base" in other letters; rename one`}},
+		{"other letters", "roles/Base/image.yaml", "base: {role: base}\n", []string{`roles/base/image.yaml:1:1: role "base" is role "Base" in other letters; rename one`}},
 		{"alias bomb", "roles/web/image.yaml", "base: {role: base}\nprovision:\n  - ansible:\n      role: base\n      vars:\n        a: &a [1,1,1,1,1,1,1,1,1,1]\n        b: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\n        c: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b,*b]\n        d: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c]\n        e: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d,*d]\n        f: &f [*e,*e,*e,*e,*e,*e,*e,*e,*e,*e]\n", []string{"roles/web/image.yaml:6:34: vars is nested too deep or its aliases expand too far;"}},
 		{"control characters", "roles/web/image.yaml", "base: {role: base}\nx\x1b[31m: 1\n", []string{"roles/web/image.yaml:"}},
 		{"second document", "roles/web/image.yaml", "base: {role: base}\n---\nbase: {role: web}\n", []string{"roles/web/image.yaml:2:1: image.yaml holds a second YAML document;"}},
-		{"suite is a file", "roles/web/image.yaml", "base: {role: base}\nverify: [{suite: default}]\n", []string{"roles/web/image.yaml:2:18: suite roles/web/tests/default does not exist;"}},
+		{"suite is a file", "roles/web/image.yaml", "base: {role: base}\nverify: [{suite: default}]\n", []string{"roles/web/image.yaml:2:18: suite roles/web/tests/default is not a directory;"}},
 		{"architecture of a child", "roles/web/image.yaml", "base: {role: base, architecture: arm64}\n", []string{"roles/web/image.yaml:1:34: architecture comes from the parent role; delete it here"}},
+		{"Region that is not there", "imgops.yaml", strings.Replace(imgopsYAML, "region: us-east-1", "region: us-est-1", 1), []string{`imgops.yaml:3:42: build Region "us-est-1" is not a Region that AWS has; did you mean us-east-1? Otherwise update imgops if the Region is newer than it`}},
+		{"Regions of targets", "imgops.yaml", strings.Replace(imgopsYAML, "regions: [us-east-1, eu-west-1]", "regions: [eu-wst-1, us-east-9]", 1), []string{`imgops.yaml:7:15: Region "eu-wst-1" is not a Region that AWS has; did you mean eu-west-1?`, `imgops.yaml:7:25: Region "us-east-9" is not a Region that AWS has; did you mean us-east-1?`}},
+		{"no tests", "roles/lone/image.yaml", "base: {role: base}\n", []string{`roles/lone/image.yaml:1:1: role "lone" has no tests: its image could never be promoted; write roles/lone/tests/default/goss.yaml`}},
+		{"no suite named", "roles/web/image.yaml", "base: {role: base}\nverify: []\n", []string{`roles/web/image.yaml:2:9: role "web" has no tests`}},
+		{"suite without tests", "roles/web/image.yaml", "base: {role: base}\nverify: [{suite: notes}]\n", []string{`roles/web/image.yaml:2:18: suite roles/web/tests/notes holds no tests; write roles/web/tests/notes/goss.yaml`}},
+		{"directory without tests", "roles/base/tests/notes/README.md", "x\n", []string{`roles/base/image.yaml:1:1: suite roles/base/tests/notes holds no tests`}},
+		{"conflict in tasks", "roles/base/tasks/main.yml", "---\n" + conflict, []string{"roles/base/tasks/main.yml:2:1: merge conflict marker; merge the two versions by hand"}},
+		{"conflict in a suite", "roles/base/tests/default/goss.yaml", conflict, []string{"roles/base/tests/default/goss.yaml:1:1: merge conflict marker"}},
+		{"conflict in group_vars", "group_vars/all.yml", conflict, []string{"group_vars/all.yml:1:1: merge conflict marker"}},
+		{"conflict in a script, and a mistake elsewhere", "roles/web/image.yaml", "base: {role: bsae}\nprovision: [{shell: {script: x.sh}}]\n", []string{`roles/web/image.yaml:1:14: base.role "bsae"`, "roles/web/x.sh:1:1: merge conflict marker"}},
+		{"syntax of tasks", "roles/base/tasks/main.yml", "- include_role: {name: [a}\n", []string{"roles/base/tasks/main.yml:1:1: YAML syntax: "}},
 		{"lost zero", "imgops.yaml", strings.Replace(imgopsYAML, `"111111111111"`, "11111111111", 1), []string{"imgops.yaml:3:18: build account 11111111111 is a number of 11 digits; an account id has 12, so leading zeroes were lost; write \"011111111111\" with quotes"}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			r := newSandboxRepo(t, map[string]string{"imgops.yaml": imgopsYAML, "roles/base/image.yaml": debianBase + "build: {disk: 10GiB}\n", "roles/base/tasks/main.yml": "[]\n"})
+			r.writeAll(map[string]string{"roles/web/tests/default": suiteOf, "roles/web/tests/notes/README.md": "x"})
+			if !strings.Contains(c.content, "verify:") {
+				r.remove("roles/web/tests")
+				r.write("roles/web/tests/default/goss.yaml", suiteOf)
+			}
+			if strings.Contains(c.content, "x.sh") {
+				r.write("roles/web/x.sh", conflict)
+			}
+			if strings.HasPrefix(c.file, "roles/Base") {
+				r.write("roles/Base/tests/default/goss.yaml", suiteOf)
+			}
 			r.write(c.file, c.content)
 			if c.content == "" {
 				r.remove("roles/base/image.yaml")
@@ -132,7 +156,7 @@ func TestRoleDefaults(t *testing.T) {
 	require.Equal(t, Build{InstanceTypes: []string{"t4g.small"}, SSHUser: "admin", Timeout: defaultBuildTimeout}, arm.Build)
 	require.Equal(t, []Provisioner{{Ansible: &Ansible{Role: "base"}}}, base.Provision)
 	require.Equal(t, []Suite{{Name: "default", Dir: "roles/base/tests/default", InstanceType: "t3.small", Wait: "cloud-init", Timeout: defaultSuiteTimeout}}, base.Verify, "found without `verify`")
-	require.Empty(t, worker.Verify)
+	require.Len(t, worker.Verify, 1)
 	require.Equal(t, []string{"production"}, web.Targets)
 	require.Equal(t, []string{"production", "staging"}, worker.Targets)
 	require.Same(t, base, web.Parent)

@@ -25,6 +25,8 @@ type reacher struct {
 	visited map[string]bool // Ansible roles and playbooks
 	all     bool
 	err     error
+	// problems are mistakes in the files that were read.
+	problems []Problem
 }
 
 func newReacher(v *view) *reacher {
@@ -32,7 +34,7 @@ func newReacher(v *view) *reacher {
 }
 
 // reach finds what decides a role's content among the files of the fleet.
-func (v *view) reach(r *Role) (parts []part, watched []string, err error) {
+func (v *view) reach(r *Role) (parts []part, watched []string, problems []Problem, err error) {
 	c := newReacher(v)
 	own := "roles/" + r.Name
 	c.count(own)
@@ -41,9 +43,11 @@ func (v *view) reach(r *Role) (parts []part, watched []string, err error) {
 		case step.Ansible != nil && step.Ansible.Playbook != "":
 			c.ansible(path.Dir(step.Ansible.Playbook))
 			c.playbook(step.Ansible.Playbook)
+			c.variables(path.Dir(step.Ansible.Playbook), r.Name, step.Ansible.Vars)
 		case step.Ansible != nil:
 			c.ansible(".")
 			c.ansibleRole(".", step.Ansible.Role)
+			c.variables(".", r.Name, step.Ansible.Vars)
 		case step.Puppet != nil:
 			for _, name := range forPuppet {
 				c.count(name)
@@ -51,16 +55,44 @@ func (v *view) reach(r *Role) (parts []part, watched []string, err error) {
 		}
 	}
 	if c.err != nil {
-		return nil, nil, c.err
+		return nil, nil, nil, c.err
 	}
 	if c.all {
 		e, _, err := v.lookup(".")
-		return []part{{".", e}}, []string{"."}, err
+		return []part{{".", e}}, []string{"."}, c.problems, err
 	}
 	for p := range c.asked {
 		watched = append(watched, p)
 	}
-	return c.parts(), watched, nil
+	return c.parts(), watched, c.problems, nil
+}
+
+// variables takes in what the variables of an image's definition refer to.
+func (c *reacher) variables(dir, role string, vars map[string]any) {
+	own, _, err := c.v.lookup("roles/" + role)
+	if err != nil {
+		c.err = err
+		return
+	}
+	s := &scanner{facts: &ansibleFacts{}, from: dir, role: "roles/" + role, tree: own.sub, vars: true}
+	var visit func(value any)
+	visit = func(value any) {
+		switch v := value.(type) {
+		case string:
+			s.lookups(v)
+			s.words(v, false)
+		case []any:
+			for _, item := range v {
+				visit(item)
+			}
+		case map[string]any:
+			for _, item := range v {
+				visit(item)
+			}
+		}
+	}
+	visit(vars)
+	c.follow(dir, "roles/"+role, s.facts)
 }
 
 // parts drops what lies inside a directory that counts as a whole.
@@ -177,7 +209,7 @@ func (c *reacher) playbook(file string) {
 		c.err = err
 		return
 	}
-	s := &scanner{facts: &ansibleFacts{}, from: path.Dir(file), book: true}
+	s := &scanner{facts: &ansibleFacts{}, from: path.Dir(file), book: true, name: file}
 	s.file(data)
 	c.follow(path.Dir(file), "", s.facts)
 }
@@ -185,6 +217,7 @@ func (c *reacher) playbook(file string) {
 // follow takes in what a playbook in dir, or an Ansible role applied by one, names.
 func (c *reacher) follow(dir, role string, facts *ansibleFacts) {
 	c.all = c.all || facts.dynamic
+	c.problems = append(c.problems, facts.problems...)
 	for _, m := range facts.paths {
 		c.mention(dir, role, m)
 	}

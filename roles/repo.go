@@ -47,6 +47,20 @@ type Revision struct {
 // OpenRepo finds the repository that dir is in. The fleet's root is the nearest directory from dir up to the top of
 // the repository that holds imgops.yaml; the top where none does. Errors: ErrNotRepository, ErrUnbornBranch.
 func OpenRepo(ctx context.Context, dir string) (*Repo, error) {
+	r, err := OpenWorktree(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := r.git.Head(); errors.Is(err, plumbing.ErrReferenceNotFound) {
+		return nil, fmt.Errorf("%s: %w; run `git add . && git commit` first: images are named by what is committed", r.top, ErrUnbornBranch)
+	} else if err != nil {
+		return nil, fmt.Errorf("reading HEAD of %s: %w", r.top, err)
+	}
+	return r, nil
+}
+
+// OpenWorktree is OpenRepo for a repository that may have no commit yet, of which only the working tree can be read.
+func OpenWorktree(ctx context.Context, dir string) (*Repo, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, fmt.Errorf("opening the fleet in %s: %w", dir, err)
@@ -59,16 +73,7 @@ func OpenRepo(ctx context.Context, dir string) (*Repo, error) {
 	} else if !info.IsDir() {
 		return nil, fmt.Errorf("opening the fleet: %s is not a directory", dir)
 	}
-	r, err := open(dir)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := r.git.Head(); errors.Is(err, plumbing.ErrReferenceNotFound) {
-		return nil, fmt.Errorf("%s: %w; run `git add . && git commit` first: images are named by what is committed", r.top, ErrUnbornBranch)
-	} else if err != nil {
-		return nil, fmt.Errorf("reading HEAD of %s: %w", r.top, err)
-	}
-	return r, nil
+	return open(dir)
 }
 
 func open(dir string) (*Repo, error) {

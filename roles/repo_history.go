@@ -19,6 +19,9 @@ func (r *Repo) Head(ctx context.Context) (Revision, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	head, err := r.git.Head()
+	if errors.Is(err, plumbing.ErrReferenceNotFound) {
+		return Revision{}, fmt.Errorf("reading HEAD of %s: %w", r.top, ErrUnbornBranch)
+	}
 	if err != nil {
 		return Revision{}, fmt.Errorf("reading HEAD of %s: %w", r.top, err)
 	}

@@ -35,15 +35,6 @@ const (
 	maxDiskGiB   = 65536 // the largest gp3 volume
 )
 
-// regions that exist, for suggestions only: AWS adds new ones, so a name of the right form is accepted.
-var regions = []string{
-	"af-south-1", "ap-east-1", "ap-east-2", "ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-south-1", "ap-south-2",
-	"ap-southeast-1", "ap-southeast-2", "ap-southeast-3", "ap-southeast-4", "ap-southeast-5", "ap-southeast-7", "ca-central-1",
-	"ca-west-1", "cn-north-1", "cn-northwest-1", "eu-central-1", "eu-central-2", "eu-north-1", "eu-south-1", "eu-south-2",
-	"eu-west-1", "eu-west-2", "eu-west-3", "il-central-1", "me-central-1", "me-south-1", "mx-central-1", "sa-east-1",
-	"us-east-1", "us-east-2", "us-gov-east-1", "us-gov-west-1", "us-west-1", "us-west-2",
-}
-
 func checkName(name string, most int) (message, fix string) {
 	switch {
 	case len(name) > most:
@@ -91,22 +82,6 @@ func (s *source) account(n *yaml.Node, what string) (string, bool) {
 			fix = fmt.Sprintf("write %q", plain)
 		}
 		s.add(where, fmt.Sprintf("%s %q is not an account id", what, v), fix)
-		return "", false
-	}
-	return v, ok
-}
-
-func (s *source) region(n *yaml.Node, what string) (string, bool) {
-	v, ok := s.text(n, what)
-	if ok && !regionForm.MatchString(v) {
-		fix := "write a Region's name such as us-east-1"
-		if near := nearest(v, regions); near != "" {
-			fix = "did you mean " + near + "?"
-		}
-		if regionForm.MatchString(strings.TrimRight(v, "abcdef")) {
-			fix = fmt.Sprintf("write the Region %s, not an availability zone", strings.TrimRight(v, "abcdef"))
-		}
-		s.add(at(n), fmt.Sprintf("%s %q is not a Region name", what, v), fix)
 		return "", false
 	}
 	return v, ok

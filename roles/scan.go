@@ -2,6 +2,8 @@ package roles
 
 import (
 	"bytes"
+	"errors"
+	"io"
 	"path"
 	"regexp"
 	"strings"
@@ -15,12 +17,17 @@ type ansibleFacts struct {
 	books   []string // imported playbooks, relative to the file that imports them
 	paths   []mention
 	dynamic bool // something is named by an expression: what it refers to cannot be known
+	// problems are mistakes in the syntax of files that Ansible has to read.
+	problems []Problem
 }
 
 // mention is a word that may name a file of the fleet. from is the directory of the file that holds it.
 type mention struct {
 	from, word string
 	loaded     bool // it is the argument of an include: when it cannot be resolved, everything counts
+	needed     bool // a file is read by this name: when it is not found, everything counts
+	pattern    bool // with a * for each fact of the machine
+	inRole     bool // the pattern matches something in the role itself
 }
 
 // scanner collects facts from YAML files that Ansible reads.
@@ -30,6 +37,10 @@ type scanner struct {
 	role  string // directory of the Ansible role that it belongs to; "" outside roles
 	book  bool   // the file is a playbook
 	meta  bool   // the file is a role's meta/main.yml
+	vars  bool   // the file holds variables, not tasks
+	name  string // the file's path; "" where a syntax error in it is not Ansible's business
+	tree  *tree  // of the role; nil outside roles
+	loop  *yaml.Node
 }
 
 var (
@@ -47,47 +58,47 @@ const (
 	unknownMark  = "\x00"
 )
 
-// needles are what a task file must hold to refer to anything outside its role. Reading YAML costs a hundred times
-// as much as looking for them, and most files hold none.
-var needles = [][]byte{
-	[]byte("include_role"), []byte("import_role"), []byte(".."), []byte("playbook_dir"), []byte("inventory_"), []byte("role_path"),
-	[]byte("ansible_config_"), []byte("_role_paths"),
-}
-
-// mayRefer says whether a task file is worth parsing. tops are further words: the fleet's top-level names.
-func mayRefer(data []byte, tops [][]byte) bool {
-	for _, n := range needles {
-		if bytes.Contains(data, n) {
-			return true
-		}
-	}
-	for _, n := range tops {
-		if bytes.Contains(data, n) {
-			return true
-		}
-	}
-	return false
-}
-
 // file reads one YAML file. What cannot be parsed here may be fine for Ansible, so it counts as unknown.
 func (s *scanner) file(data []byte) {
 	if bytes.HasPrefix(data, []byte("$ANSIBLE_VAULT")) {
 		s.facts.dynamic = true
 		return
 	}
-	var doc yaml.Node
-	if err := yaml.Unmarshal(data, &doc); err != nil {
-		s.facts.dynamic = true
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	for {
+		var doc yaml.Node
+		err := dec.Decode(&doc)
+		if errors.Is(err, io.EOF) {
+			return
+		}
+		if err != nil {
+			s.malformed(data, err)
+			return
+		}
+		for _, root := range doc.Content {
+			s.top(root)
+		}
+	}
+}
+
+// malformed reports a syntax error, unless it comes of a merge conflict, which is reported as such.
+func (s *scanner) malformed(data []byte, err error) {
+	s.facts.dynamic = true
+	if s.name == "" || conflictLineOf(data) > 0 {
 		return
 	}
-	for _, root := range doc.Content {
-		s.top(root)
-	}
+	src := &source{file: s.name, data: data}
+	src.syntax(err)
+	s.facts.problems = append(s.facts.problems, src.problems...)
 }
 
 // top reads the root of a file: a list of plays or tasks, or a role's meta mapping.
 func (s *scanner) top(root *yaml.Node) {
 	root = resolveAlias(root)
+	if s.vars {
+		s.node(root, 0)
+		return
+	}
 	if s.meta {
 		for key, value := range pairsOf(root) {
 			if key == "dependencies" {
@@ -176,17 +187,33 @@ func (s *scanner) node(n *yaml.Node, depth int) {
 			s.node(item, depth+1)
 		}
 	case yaml.ScalarNode:
+		s.lookups(n.Value)
 		s.words(n.Value, false)
 	case yaml.MappingNode:
+		if s.vars {
+			for _, value := range pairsOf(n) {
+				s.node(value, depth+1)
+			}
+			return
+		}
+		outer := s.loop
+		if loop := loopOf(n); loop != nil {
+			s.loop = loop
+		}
+		s.task(n)
 		for key, value := range pairsOf(n) {
 			s.field(key, value, depth)
 		}
+		s.loop = outer
 	}
 }
 
 func (s *scanner) field(key string, value *yaml.Node, depth int) {
-	key = strings.TrimPrefix(strings.TrimPrefix(key, "ansible.builtin."), "ansible.legacy.")
-	switch key {
+	switch key = builtin(key); key {
+	case "vars", "set_fact": // variables of any form
+		s.vars, depth = true, depth+1
+		s.node(value, depth)
+		s.vars = false
 	case "include_role", "import_role":
 		s.roleName(value)
 	case "import_playbook":
@@ -225,7 +252,15 @@ func (s *scanner) loads(n *yaml.Node) {
 	n = resolveAlias(n)
 	switch n.Kind {
 	case yaml.ScalarNode:
+		s.lookups(n.Value)
 		s.words(n.Value, true)
+		name := n.Value
+		if m := inlineFile.FindStringSubmatch(name); m != nil {
+			name = m[1] + m[2] + m[3]
+		}
+		if s.role != "" || !strings.Contains(name, "{{") { // outside roles, words knows the directory before an expression
+			s.refer(name)
+		}
 	case yaml.SequenceNode:
 		for _, item := range n.Content {
 			s.loads(item)

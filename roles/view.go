@@ -21,6 +21,8 @@ type view struct {
 	roles map[string]*entry           // roles/<name>, filtered
 	links map[plumbing.Hash][]symlink // by tree id
 	whole *tree
+	// claimed are the paths that were looked through for merge conflicts.
+	claimed map[string]bool
 
 	topsOnce sync.Once
 	topNames [][]byte
@@ -32,7 +34,7 @@ type view struct {
 func newView(root *tree, content *files, cache *parseCache) *view {
 	return &view{
 		root: root, files: content, cache: cache, drops: map[string][]string{}, roles: map[string]*entry{},
-		links: map[plumbing.Hash][]symlink{}, besides: map[string]*reacher{},
+		links: map[plumbing.Hash][]symlink{}, besides: map[string]*reacher{}, claimed: map[string]bool{},
 	}
 }
 
@@ -42,10 +44,10 @@ type symlink struct{ path, target string }
 // lookup is tree.lookup in the filtered tree.
 func (v *view) lookup(p string) (entry, bool, error) {
 	p = path.Clean(p)
-	switch {
-	case p == configFile || p == lockFile:
+	switch p {
+	case configFile, lockFile:
 		return entry{}, false, nil
-	case p == "." || p == "roles":
+	case ".", "roles":
 		whole, err := v.all()
 		if err != nil {
 			return entry{}, false, err

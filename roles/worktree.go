@@ -14,13 +14,13 @@ import (
 // LoadWorktree reads the fleet from the commit that is checked out and what is on disk. A file whose size, times and
 // inode are those that Git's index remembers is taken to be unchanged, as Git itself does; only others are read.
 // Files that differ from the commit are marked in Fleet.DirtyFiles and Role.Dirty. Errors are those of Load, and
-// ErrNoWorktree in a bare repository.
+// ErrNoWorktree in a bare repository. Without a commit (see OpenWorktree) every file differs and Revision is empty.
 func (r *Repo) LoadWorktree(ctx context.Context) (*Fleet, error) {
 	if r.bare {
 		return nil, fmt.Errorf("loading the fleet from %s: %w; name a revision, or run this in a clone", r.top, ErrNoWorktree)
 	}
 	revision, err := r.Head(ctx)
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrUnbornBranch) {
 		return nil, err
 	}
 	root, disk, err := r.checkout(ctx)
@@ -32,9 +32,12 @@ func (r *Repo) LoadWorktree(ctx context.Context) (*Fleet, error) {
 		return nil, loadError("in "+r.root, err)
 	}
 	f.Revision = revision
-	committed, err := r.fleetTree(r.store.tree(plumbing.NewHash(revision.Tree)))
-	if err != nil && !errors.Is(err, ErrNoFleet) { // a fleet that is not committed yet differs in every file
-		return nil, fmt.Errorf("reading commit %s: %w", revision.Commit, err)
+	var committed *tree
+	if revision.Tree != "" {
+		committed, err = r.fleetTree(r.store.tree(plumbing.NewHash(revision.Tree)))
+		if err != nil && !errors.Is(err, ErrNoFleet) { // a fleet that is not committed yet differs in every file
+			return nil, fmt.Errorf("reading commit %s: %w", revision.Commit, err)
+		}
 	}
 	if err := f.markDirty(committed); err != nil {
 		return nil, fmt.Errorf("comparing the working tree with commit %s: %w", revision.Commit, err)

@@ -80,7 +80,9 @@ func TestWorktreeDirty(t *testing.T) {
 		{"untracked tests", func(r *sandboxRepo) { r.write("roles/web/tests/more/x.bats", "x") }, []string{"roles/web/tests/more/x.bats"}, []string{"web"}},
 		{"untracked Ansible role", func(r *sandboxRepo) { r.write("roles/unused/tasks/main.yml", "[]") }, []string{"roles/unused/tasks/main.yml"}, []string{}},
 		{"untracked host_vars", func(r *sandboxRepo) { r.write("host_vars/a.yml", "a: 1") }, []string{"host_vars/a.yml"}, []string{"base", "web", "worker"}},
-		{"untracked image role", func(r *sandboxRepo) { r.write("roles/new/image.yaml", "base: {role: web}\n") }, []string{"roles/new/image.yaml"}, []string{"new"}},
+		{"untracked image role", func(r *sandboxRepo) {
+			r.writeAll(withSuites(map[string]string{"roles/new/image.yaml": "base: {role: web}\n"}))
+		}, []string{"roles/new/image.yaml", "roles/new/tests/default/goss.yaml"}, []string{"new"}},
 		{"untracked where no role looks", func(r *sandboxRepo) {
 			r.write("report.xml", "x")
 			r.write(".cache/x.yml", "x")
