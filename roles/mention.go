@@ -23,18 +23,7 @@ func (c *reacher) mention(dir, role string, m mention) {
 		// Only the part before the expression is known: the directory that it stands in.
 		word = word[:strings.LastIndex(word, "/")+1]
 	}
-	hit := false
-	if word != "" && !path.IsAbs(word) {
-		for _, base := range c.bases(dir, role, m) {
-			p := path.Join(base, word)
-			if m.needed && role != "" && strings.HasPrefix(p, role+"/") {
-				_, there, err := c.v.lookup(p) // the role counts whole, but this has to be there
-				hit, c.err = hit || there, cmp.Or(c.err, err)
-				continue
-			}
-			hit = c.word(p, role) || hit
-		}
-	}
+	hit := c.lookUp(dir, role, word, m)
 	if strings.Contains(m.word, playbookMark) && path.Clean(word) == "." || m.needed && !hit {
 		c.all = true // the whole fleet by name, or a file that is found some other way
 	}
@@ -42,6 +31,23 @@ func (c *reacher) mention(dir, role string, m mention) {
 	c.all = c.all || (!hit && open && m.loaded)
 	// A path that climbs out of its role to a place that depends on an expression.
 	c.all = c.all || (!hit && open && strings.HasPrefix(word, "../"))
+}
+
+// lookUp takes in what a name leads to, from every directory that it may be relative to. It says whether there is anything.
+func (c *reacher) lookUp(dir, role, word string, m mention) (hit bool) {
+	if word == "" || path.IsAbs(word) {
+		return false
+	}
+	for _, base := range c.bases(dir, role, m) {
+		p := path.Join(base, word)
+		if m.needed && role != "" && strings.HasPrefix(p, role+"/") {
+			_, there, err := c.v.lookup(p) // the role counts whole, but this has to be there
+			hit, c.err = hit || there, cmp.Or(c.err, err)
+			continue
+		}
+		hit = c.word(p, role) || hit
+	}
+	return hit
 }
 
 // bases are the directories that a relative name is looked up in.

@@ -54,8 +54,16 @@ func (m *Machine) endFound(ctx context.Context) error {
 }
 
 func (m *Machine) end(ctx context.Context, id string) error {
-	_, err := m.api.TerminateInstances(ctx, &ec2.TerminateInstancesInput{InstanceIds: []string{id}})
-	if images.Code(err) == "InvalidInstanceID.NotFound" {
+	const unknown = "InvalidInstanceID.NotFound"
+	var young []string // an id that RunInstances has just answered with is there, even if EC2 does not know it yet
+	if id == m.ID && time.Since(m.launched) < settleTime {
+		young = append(young, unknown)
+	}
+	err := settle(ctx, func(ctx context.Context) error {
+		_, err := m.api.TerminateInstances(ctx, &ec2.TerminateInstancesInput{InstanceIds: []string{id}})
+		return err
+	}, young...)
+	if images.Code(err) == unknown {
 		return nil
 	}
 	if err != nil {

@@ -282,3 +282,14 @@ func tagMap(tags []types.Tag) map[string]string {
 	}
 	return got
 }
+
+func TestAYoungMachineThatEC2DoesNotKnowYetIsEndedAllTheSame(t *testing.T) {
+	cloud, _, l := newTest(t)
+	m, err := l.Launch(t.Context(), testSpec(t), nil)
+	require.NoError(t, err)
+	for nth := range 2 {
+		cloud.Fail("TerminateInstances", machinetest.Fault{Nth: nth + 1, Err: machinetest.Error("InvalidInstanceID.NotFound")})
+	}
+	require.NoError(t, m.Close(t.Context()))
+	require.Empty(t, cloud.Left())
+}

@@ -56,6 +56,7 @@ type Machine struct {
 	startAsked bool
 	startLost  bool          // no answer came
 	gone       bool          // the instance is terminated
+	launched   time.Time     // when RunInstances answered
 	lost       time.Duration // how long a machine is looked for whose launch had no answer
 
 	mu         sync.Mutex

@@ -94,7 +94,7 @@ func (m *Machine) runOnce(ctx context.Context, in *ec2.RunInstancesInput) error 
 	if len(out.Instances) != 1 {
 		return fmt.Errorf("EC2 answered with %d instances, wanted 1", len(out.Instances))
 	}
-	m.ID, m.gone = aws.ToString(out.Instances[0].InstanceId), false
+	m.ID, m.gone, m.launched = aws.ToString(out.Instances[0].InstanceId), false, time.Now()
 	return nil
 }
 
