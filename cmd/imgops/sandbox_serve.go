@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -71,6 +73,8 @@ func (a *app) sandboxServe(ctx context.Context, h *sandboxHome, o *sandboxOption
 		return err
 	}
 	defer release()
+	debug.SetGCPercent(100) // it lives on
+	debug.SetMemoryLimit(math.MaxInt64)
 	log := slog.New(slog.NewTextHandler(a.Stderr, nil))
 	driverName, err := chooseMachines(o.machines)
 	if err != nil {
