@@ -232,6 +232,9 @@ func (c *checkout) changed(into *pending, rel string, stat diskStat, mode filemo
 	if err != nil {
 		return ignoreMissing(err)
 	}
+	if id != known && c.smudged(known, rel, stat) {
+		id = known
+	}
 	into.add(entry{name: path.Base(rel), mode: mode, id: id}, nil)
 	if id != known {
 		c.mu.Lock()

@@ -19,8 +19,14 @@ var (
 	ErrNoWorktree = errors.New("bare repository: no working tree")
 	// ErrUnknownRevision means that a revision names no commit here.
 	ErrUnknownRevision = errors.New("unknown revision")
+	// ErrUnsupported means that the repository is of a form that imgops cannot read.
+	ErrUnsupported = errors.New("unsupported form of repository")
 	// ErrShallow means that the history ends before the question can be answered.
 	ErrShallow = errors.New("shallow clone: history is missing")
+	// ErrUnrelated means that two revisions have no commit in common.
+	ErrUnrelated = errors.New("no merge base: the histories share no commit")
+	// ErrIncomplete means that content which a role consists of is not in this clone.
+	ErrIncomplete = errors.New("incomplete clone")
 	// ErrChanged means that a file changed after the fleet was loaded.
 	ErrChanged = errors.New("file changed since the fleet was loaded")
 )

@@ -24,6 +24,7 @@ type Fleet struct {
 
 	byName   map[string]*Role
 	view     *view
+	repo     *Repo
 	checkout string // the fleet's root on disk; "" in a bare repository
 }
 

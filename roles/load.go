@@ -15,17 +15,23 @@ import (
 // Load reads the fleet at a commit, from Git's objects only. The error is a *ProblemsError when the fleet itself is
 // wrong, ErrUnknownRevision or ErrNoFleet.
 func (r *Repo) Load(ctx context.Context, rev string) (*Fleet, error) {
-	revision, err := r.at(rev)
+	revision, err := r.at(ctx, rev)
 	if err != nil {
 		return nil, err
 	}
-	root, err := r.fleetTree(r.store.tree(plumbing.NewHash(revision.Tree)))
+	var f *Fleet
+	err = r.complete(ctx, revision.Commit, func() error {
+		root, err := r.fleetTree(r.store.tree(plumbing.NewHash(revision.Tree)))
+		if err != nil {
+			return fmt.Errorf("loading the fleet at %s: %w", rev, err)
+		}
+		if f, err = r.load(ctx, root, &files{store: r.store, lfs: r.lfsDir()}); err != nil {
+			return loadError("at "+rev, err)
+		}
+		return nil
+	})
 	if err != nil {
-		return nil, fmt.Errorf("loading the fleet at %s: %w", rev, err)
-	}
-	f, err := r.load(ctx, root, &files{store: r.store})
-	if err != nil {
-		return nil, loadError("at "+rev, err)
+		return nil, err
 	}
 	f.Revision = revision
 	return f, nil
@@ -43,14 +49,14 @@ func loadError(what string, err error) error {
 	return fmt.Errorf("loading the fleet %s: %w", what, err)
 }
 
-func (r *Repo) at(rev string) (Revision, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	id, err := r.resolve(rev)
+func (r *Repo) at(ctx context.Context, rev string) (Revision, error) {
+	commit, err := r.Resolve(ctx, rev)
 	if err != nil {
 		return Revision{}, err
 	}
-	revision, err := r.revision(id)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	revision, err := r.revision(plumbing.NewHash(commit))
 	if err != nil {
 		return Revision{}, err
 	}
@@ -86,6 +92,7 @@ type loading struct {
 func (r *Repo) load(ctx context.Context, root *tree, content *files) (*Fleet, error) {
 	l := &loading{repo: r, fleet: &Fleet{byName: map[string]*Role{}}}
 	l.fleet.view = newView(root, content, r.cache)
+	l.fleet.repo = r
 	if !r.bare {
 		l.fleet.checkout = r.root
 	}

@@ -13,12 +13,12 @@ import (
 )
 
 // Materialize writes the files that decide the role's recipe digest into dir, under their paths in the fleet, with
-// their modes and symlinks; nothing else. A step that needs another file fails then, instead of making an image that
+// their modes and symlinks; nothing else. Submodules, and files that Git LFS keeps, are written with their content. A step that needs another file fails then, instead of making an image that
 // its digest does not describe. dir is made; it must be empty.
 func (f *Fleet) Materialize(ctx context.Context, role *Role, dir string) error {
 	t, err := role.recipeTree()
 	if err == nil {
-		err = f.write(ctx, t, "", dir)
+		err = errors.Join(f.repo.prefetch(ctx, f.Revision.Commit), f.write(ctx, t, "", dir))
 	}
 	if err != nil {
 		return fmt.Errorf("writing the files of role %s to %s: %w", role.Name, dir, err)
@@ -93,7 +93,7 @@ func (w *writer) entry(ctx context.Context, p string, e entry) error {
 		if err != nil {
 			return err
 		}
-		inner := &writer{root: w.root, files: content}
+		inner := &writer{root: w.root, files: content, checkout: w.checkout}
 		return inner.dir(ctx, t, p)
 	}
 	data, err := w.files.read(p, e.id)
@@ -108,7 +108,12 @@ func (w *writer) entry(ctx context.Context, p string, e entry) error {
 	if e.mode == filemode.Executable {
 		mode = 0o755
 	}
-	if err := w.root.WriteFile(name, data, mode); err != nil {
+	if ptr, ok := parseLFS(data); ok {
+		err = w.lfs(p, ptr, mode)
+	} else {
+		err = w.root.WriteFile(name, data, mode)
+	}
+	if err != nil {
 		return err
 	}
 	return w.root.Chmod(name, mode) // whatever the umask

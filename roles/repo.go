@@ -12,8 +12,6 @@ import (
 
 	git "github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/plumbing/cache"
-	"github.com/go-git/go-git/v5/storage/filesystem"
 )
 
 // configFile, lockFile and definitionFile are the names of the files that make a fleet.
@@ -34,6 +32,7 @@ type Repo struct {
 	git    *git.Repository
 	store  *store
 	cache  *parseCache
+	fetch  *fetcher // nil where nothing may be fetched
 }
 
 // Revision is the commit that a fleet was read from.
@@ -74,59 +73,6 @@ func OpenWorktree(ctx context.Context, dir string) (*Repo, error) {
 		return nil, fmt.Errorf("opening the fleet: %s is not a directory", dir)
 	}
 	return open(dir)
-}
-
-func open(dir string) (*Repo, error) {
-	opened, err := git.PlainOpenWithOptions(dir, &git.PlainOpenOptions{DetectDotGit: true, EnableDotGitCommonDir: true})
-	if errors.Is(err, git.ErrRepositoryNotExists) {
-		opened, err = openBare(dir)
-	}
-	switch {
-	case errors.Is(err, git.ErrRepositoryNotExists):
-		return nil, fmt.Errorf("%s: %w; run `git init` there, or name the fleet's directory with -C", dir, ErrNotRepository)
-	case errors.Is(err, git.ErrUnknownExtension), errors.Is(err, git.ErrUnsupportedExtensionRepositoryFormatVersion):
-		return nil, fmt.Errorf("opening the repository of %s: %w; use a plain clone: SHA-1 objects, ref files, no partial clone", dir, err)
-	case err != nil:
-		return nil, fmt.Errorf("opening the repository of %s: %w", dir, err)
-	}
-	disk, ok := opened.Storer.(*filesystem.Storage)
-	if !ok {
-		return nil, fmt.Errorf("opening the repository of %s: its objects are not on disk", dir)
-	}
-	// The same repository with the pack files kept open: each object would open its pack again otherwise.
-	kept := filesystem.NewStorageWithOptions(disk.Filesystem(), cache.NewObjectLRUDefault(), filesystem.Options{KeepDescriptors: true})
-	gitDir := disk.Filesystem().Root()
-	r := &Repo{git: opened, store: newStore(kept), cache: newParseCache(commonDir(gitDir)), gitDir: gitDir}
-	return r, r.place(dir, gitDir)
-}
-
-// commonDir is the repository's own directory for that of a linked working tree.
-func commonDir(gitDir string) string {
-	data, err := os.ReadFile(filepath.Join(gitDir, "commondir"))
-	if err != nil {
-		return gitDir
-	}
-	common := strings.TrimSpace(string(data))
-	if !filepath.IsAbs(common) {
-		common = filepath.Join(gitDir, common)
-	}
-	return common
-}
-
-// openBare looks for a bare repository in dir and above; PlainOpen detects only working trees.
-func openBare(dir string) (*git.Repository, error) {
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "HEAD")); err == nil {
-			if _, err := os.Stat(filepath.Join(dir, "objects")); err == nil {
-				return git.PlainOpen(dir)
-			}
-		}
-		parent := filepath.Dir(dir)
-		if parent == dir {
-			return nil, git.ErrRepositoryNotExists
-		}
-		dir = parent
-	}
 }
 
 // place finds the top of the working tree and the fleet's root in it.

@@ -46,10 +46,20 @@ func (r *Repo) Resolve(ctx context.Context, rev string) (string, error) {
 	if err := ctx.Err(); err != nil {
 		return "", err
 	}
+	var id plumbing.Hash
+	err := r.withHistory(ctx, []string{rev}, func() (err error) {
+		id, err = r.resolve(rev)
+		return err
+	})
+	return id.String(), err
+}
+
+// Has says whether a revision names a commit that is here; nothing is fetched.
+func (r *Repo) Has(rev string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	id, err := r.resolve(rev)
-	return id.String(), err
+	_, err := r.resolve(rev)
+	return err == nil
 }
 
 func (r *Repo) resolve(rev string) (id plumbing.Hash, err error) {
@@ -97,14 +107,21 @@ func (r *Repo) peel(id plumbing.Hash) (plumbing.Hash, error) {
 }
 
 // IsAncestor says whether descendant contains ancestor (or is it). The error is ErrShallow when a shallow clone cannot tell.
-func (r *Repo) IsAncestor(ctx context.Context, ancestor, descendant string) (bool, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	a, d, err := r.pair(ancestor, descendant)
-	if err != nil {
-		return false, err
-	}
-	return r.reaches(ctx, d, a)
+func (r *Repo) IsAncestor(ctx context.Context, ancestor, descendant string) (yes bool, err error) {
+	err = r.withHistory(ctx, []string{ancestor, descendant}, func() error {
+		a, d, err := r.pair(ancestor, descendant)
+		if err != nil {
+			return err
+		}
+		yes, err = r.reaches(ctx, d, a)
+		if errors.Is(err, ErrShallow) { // the other way round may be here: then it is none, for there are no circles
+			if back, backErr := r.reaches(ctx, a, d); backErr == nil && back {
+				return nil
+			}
+		}
+		return err
+	})
+	return yes, err
 }
 
 func (r *Repo) pair(a, b string) (x, y plumbing.Hash, err error) {
@@ -186,12 +203,18 @@ func (r *Repo) shallow() (map[plumbing.Hash]bool, error) {
 }
 
 // MergeBase gives the newest commit that both revisions contain; an error when they share none.
-func (r *Repo) MergeBase(ctx context.Context, a, b string) (string, error) {
+func (r *Repo) MergeBase(ctx context.Context, a, b string) (base string, err error) {
 	if err := ctx.Err(); err != nil {
 		return "", err
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	err = r.withHistory(ctx, []string{a, b}, func() (err error) {
+		base, err = r.mergeBase(a, b)
+		return err
+	})
+	return base, err
+}
+
+func (r *Repo) mergeBase(a, b string) (string, error) {
 	x, y, err := r.pair(a, b)
 	if err != nil {
 		return "", err
@@ -212,26 +235,35 @@ func (r *Repo) MergeBase(ctx context.Context, a, b string) (string, error) {
 		if edge, err := r.shallow(); err == nil && len(edge) > 0 {
 			return "", r.historyError(fmt.Sprintf("finding the merge base of %s and %s", a, b), plumbing.ErrObjectNotFound)
 		}
-		return "", fmt.Errorf("%s and %s share no history; rebase one on the other", a, b)
+		return "", fmt.Errorf("%w: %s and %s; rebase one on the other, or name another --base", ErrUnrelated, a, b)
 	}
 	return bases[0].Hash.String(), nil
 }
 
 // OnMain says whether commit is part of the branch main: of origin/main where that exists, else of the local branch.
-func (r *Repo) OnMain(ctx context.Context, main, commit string) (bool, error) {
+func (r *Repo) OnMain(ctx context.Context, main, commit string) (yes bool, err error) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	id, err := r.resolve(commit)
-	if err != nil {
-		return false, err
+	remote := "origin"
+	if r.fetch != nil {
+		remote = r.fetch.remote
 	}
-	for _, name := range []string{"refs/remotes/origin/" + main, "refs/heads/" + main} {
-		if ref, err := r.git.Reference(plumbing.ReferenceName(name), true); err == nil {
-			return r.reaches(ctx, ref.Hash(), id)
+	r.mu.Unlock()
+	revs := []string{commit, remote + "/" + main}
+	err = r.withHistory(ctx, revs, func() error {
+		id, err := r.resolve(commit)
+		if err != nil {
+			return err
 		}
-	}
-	return false, fmt.Errorf("%w: neither origin/%s nor %s exists; run `git fetch origin %s`, or correct `main:` in imgops.yaml",
-		ErrUnknownRevision, main, main, main)
+		for _, name := range []string{"refs/remotes/" + remote + "/" + main, "refs/heads/" + main} {
+			if ref, err := r.git.Reference(plumbing.ReferenceName(name), true); err == nil {
+				yes, err = r.reaches(ctx, ref.Hash(), id)
+				return err
+			}
+		}
+		return fmt.Errorf("%w: neither %s/%s nor %s exists; run `git fetch %[2]s %[3]s`, or correct `main:` in imgops.yaml",
+			ErrUnknownRevision, remote, main, main)
+	})
+	return yes, err
 }
 
 // historyError explains an object that a shallow clone does not have.

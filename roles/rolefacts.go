@@ -63,6 +63,10 @@ func (v *view) scanFile(facts *ansibleFacts, t *tree, dir, p string, e entry) er
 	if err != nil {
 		return err
 	}
+	if _, ok := parseLFS(data); ok { // what it refers to would depend on what Git LFS has downloaded
+		facts.dynamic = true
+		return nil
+	}
 	s := &scanner{facts: facts, from: path.Dir(p), role: dir, tree: t}
 	if !isYAML {
 		s.template(data)

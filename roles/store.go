@@ -25,6 +25,14 @@ func newStore(git *filesystem.Storage) *store {
 	return &store{git: git, trees: map[plumbing.Hash]*tree{}}
 }
 
+// forget makes the store look again for what it did not find.
+func (s *store) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.git.Reindex()
+	s.trees = map[plumbing.Hash]*tree{}
+}
+
 // tree gives the directory with this id, unread.
 func (s *store) tree(id plumbing.Hash) *tree {
 	s.mu.Lock()
@@ -105,6 +113,7 @@ type files struct {
 	store *store
 	root  string                   // the fleet's root on disk; "" for a commit
 	disk  map[plumbing.Hash]string // content that Git does not have, by id: path below root
+	lfs   string                   // where Git LFS keeps what it has downloaded
 }
 
 // read gives the content of the file with this id. hint is its path below the root: reading a clean file from disk

@@ -53,31 +53,31 @@ func (r *Repo) snapshot() (commitTree, *tree, *files, error) {
 	if err != nil {
 		return commitTree{}, nil, nil, err
 	}
-	return commitTree{plumbing.NewHash(head.Commit), plumbing.NewHash(head.Tree)}, t, &files{store: r.store, root: r.root, disk: disk}, nil
+	return commitTree{plumbing.NewHash(head.Commit), plumbing.NewHash(head.Tree)}, t, &files{store: r.store, root: r.root, disk: disk, lfs: r.lfsDir()}, nil
 }
 
 // submoduleTree finds the content that a submodule's id stands for.
 func (f *files) submoduleTree(checkoutRoot, p string, id plumbing.Hash) (*tree, *files, error) {
-	const advice = "run `git submodule update --init` in a clone, or copy the content into the fleet"
+	advice := "run `git submodule update --init --recursive " + p + "`"
 	if checkoutRoot == "" {
-		return nil, nil, fmt.Errorf("reading submodule %s: a bare repository does not hold it; %s", p, advice)
+		return nil, nil, fmt.Errorf("%w: a bare repository does not hold submodule %s; use a clone, and there %s", ErrIncomplete, p, advice)
 	}
 	sub, err := openSubmodule(filepath.Join(checkoutRoot, filepath.FromSlash(p)))
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading submodule %s: %w", p, err)
 	}
 	if sub == nil {
-		return nil, nil, fmt.Errorf("reading submodule %s: it is not checked out; %s", p, advice)
+		return nil, nil, fmt.Errorf("%w: submodule %s is not checked out; %s", ErrIncomplete, p, advice)
 	}
 	if c, err := sub.git.CommitObject(id); err == nil {
-		return sub.store.tree(c.TreeHash), &files{store: sub.store}, nil
+		return sub.store.tree(c.TreeHash), &files{store: sub.store, lfs: sub.lfsDir()}, nil
 	}
 	_, t, content, err := sub.snapshot()
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading submodule %s: %w", p, err)
 	}
 	if t.id != id {
-		return nil, nil, fmt.Errorf("reading submodule %s: commit %s is not there; %s", p, id, advice)
+		return nil, nil, fmt.Errorf("%w: submodule %s has no commit %s; %s", ErrIncomplete, p, id, advice)
 	}
 	return t, content, nil
 }

@@ -23,11 +23,20 @@ func (r *Repo) LoadWorktree(ctx context.Context) (*Fleet, error) {
 	if err != nil && !errors.Is(err, ErrUnbornBranch) {
 		return nil, err
 	}
+	var f *Fleet
+	err = r.complete(ctx, revision.Commit, func() (err error) {
+		f, err = r.loadWorktree(ctx, revision)
+		return err
+	})
+	return f, err
+}
+
+func (r *Repo) loadWorktree(ctx context.Context, revision Revision) (*Fleet, error) {
 	root, disk, err := r.checkout(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("reading the working tree of %s: %w", r.top, err)
 	}
-	f, err := r.load(ctx, root, &files{store: r.store, root: r.root, disk: disk})
+	f, err := r.load(ctx, root, &files{store: r.store, root: r.root, disk: disk, lfs: r.lfsDir()})
 	if err != nil {
 		return nil, loadError("in "+r.root, err)
 	}

@@ -50,6 +50,9 @@ func (a *app) runBuild(ctx context.Context, names []string, force bool) error {
 			found.decisions[r.Name] = d
 		}
 	}
+	if err := s.complete(ctx, list, found.decisions); err != nil {
+		return err
+	}
 	p, err := s.pipeline(ctx, stageBuild)
 	if err != nil {
 		return err

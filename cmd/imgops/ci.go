@@ -170,6 +170,13 @@ func (j *ciJob) bring(ctx context.Context, list []*roles.Role) ([]outcome, error
 	if err != nil {
 		return nil, err
 	}
+	busy := all
+	if j.level >= 0 { // the parents are others' work
+		busy = list
+	}
+	if err := j.complete(ctx, busy, found.decisions); err != nil {
+		return nil, err
+	}
 	p, err := j.pipeline(ctx, stageVerify)
 	if err != nil {
 		return nil, err

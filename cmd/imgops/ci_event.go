@@ -76,7 +76,7 @@ func (j *ciJob) decide(ctx context.Context) error {
 		j.promote = true
 		return nil
 	case j.ciOptions.event == eventPullRequest, ev.Kind == cienv.PullRequest, ev.Kind == cienv.MergeQueue:
-		j.against = j.baseRef(ctx, ev.Base)
+		j.against = j.baseRef(ev.Base)
 	case ev.Kind == cienv.Tag:
 		j.idle = fmt.Sprintf("%s: tag %s: nothing to do, for images are built for branches and promoted by %s; to do it all the same, give --event", ev.System, ev.Tag, main)
 	default:
@@ -85,7 +85,7 @@ func (j *ciJob) decide(ctx context.Context) error {
 			return err
 		}
 		if j.promote = on; !on {
-			j.against = j.baseRef(ctx, main)
+			j.against = j.baseRef(main)
 		}
 	}
 	j.note("%s", j.told())
@@ -107,16 +107,16 @@ func (j *ciJob) onMain(ctx context.Context) (bool, error) {
 }
 
 // baseRef names the revision to compare with: --base, else a branch as the remote has it, else as it is here.
-func (j *ciJob) baseRef(ctx context.Context, branch string) string {
+func (j *ciJob) baseRef(branch string) string {
 	switch {
 	case j.base != "":
 		return j.base
 	case branch == "":
 		return "" // the main branch
-	case !j.hasRev(ctx, "origin/"+branch) && j.hasRev(ctx, branch):
-		return branch
+	case j.repo.Remote() == "" && !j.repo.Has(branch):
+		return "origin/" + branch // so that the error says what to fetch
 	}
-	return "origin/" + branch
+	return j.branchRef(branch)
 }
 
 // told says in a line what was recognised and what follows from it.

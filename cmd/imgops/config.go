@@ -128,6 +128,7 @@ func (a *app) openRepo(ctx context.Context) (*roles.Repo, error) {
 		if err != nil {
 			return nil, err
 		}
+		repo.AllowFetch(func(what string) { a.note("%s", what) })
 		a.repo = repo
 	}
 	return a.repo, nil

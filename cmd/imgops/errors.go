@@ -52,7 +52,9 @@ func usagef(c *cobra.Command, format string, args ...any) error {
 }
 
 // badFleet are what can be wrong with the repository that the user named; their messages say what to run.
-var badFleet = []error{roles.ErrNotRepository, roles.ErrUnbornBranch, roles.ErrNoFleet, roles.ErrNoWorktree, roles.ErrUnknownRevision, roles.ErrShallow}
+var badFleet = []error{roles.ErrNotRepository, roles.ErrUnsupported, roles.ErrUnbornBranch, roles.ErrNoFleet, roles.ErrNoWorktree,
+	roles.ErrUnknownRevision, roles.ErrShallow, roles.ErrUnrelated, roles.ErrIncomplete,
+}
 
 func isAny(err error, targets ...error) bool {
 	return slices.ContainsFunc(targets, func(t error) bool { return errors.Is(err, t) })

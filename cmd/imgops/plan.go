@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"strings"
 
@@ -117,7 +118,7 @@ func shortValue(v string) string {
 // baseFleet loads the fleet at the merge base of HEAD and a revision, with its digests.
 func (s *session) baseFleet(ctx context.Context, rev string) (*roles.Fleet, error) {
 	if rev == "" {
-		rev = s.mainRef(ctx)
+		rev = s.mainRef()
 	}
 	base, err := s.repo.MergeBase(ctx, s.fleet.Revision.Commit, rev)
 	if err != nil {
@@ -136,16 +137,18 @@ func (s *session) baseFleet(ctx context.Context, rev string) (*roles.Fleet, erro
 
 // mainRef names the main branch as this repository knows it: the remote's where there is one, for a CI's clone has no
 // local main, and a developer's may be old.
-func (s *session) mainRef(ctx context.Context) string {
-	if remote := "origin/" + s.fleet.Config.Main; s.hasRev(ctx, remote) {
-		return remote
-	}
-	return s.fleet.Config.Main
+func (s *session) mainRef() string {
+	return s.branchRef(s.fleet.Config.Main)
 }
 
-func (s *session) hasRev(ctx context.Context, rev string) bool {
-	_, err := s.repo.Resolve(ctx, rev)
-	return err == nil
+// branchRef names a branch as the remote has it, else as it is here. One that is nowhere is the remote's, from which it
+// can be fetched.
+func (s *session) branchRef(branch string) string {
+	remote := cmp.Or(s.repo.Remote(), "origin") + "/" + branch
+	if !s.repo.Has(remote) && (s.repo.Has(branch) || s.repo.Remote() == "") {
+		return branch
+	}
+	return remote
 }
 
 func intersect(list, with []*roles.Role) []*roles.Role {

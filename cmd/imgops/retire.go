@@ -39,7 +39,7 @@ func (a *app) runRetire(ctx context.Context, name, reason string) error {
 	if err != nil {
 		return err
 	}
-	ref := s.mainRef(ctx)
+	ref := s.mainRef()
 	main, err := s.repo.Load(ctx, ref)
 	if err != nil {
 		return fmt.Errorf("reading what %s has: %w", ref, err)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"reflect"
@@ -82,9 +83,24 @@ func (a *app) connectEarly(ctx context.Context, repo *roles.Repo) func(roles.Con
 
 func loadFleet(ctx context.Context, repo *roles.Repo, rev string) (*roles.Fleet, error) {
 	if rev == "" {
-		return repo.LoadWorktree(ctx)
+		f, err := repo.LoadWorktree(ctx)
+		if !errors.Is(err, roles.ErrNoWorktree) {
+			return f, err
+		}
+		rev = "HEAD" // a bare repository has nothing but commits
 	}
 	return repo.Load(ctx, rev)
+}
+
+// complete says what is missing in this clone of the files of roles that have work to do, before anything is started.
+func (s *session) complete(ctx context.Context, list []*roles.Role, decisions map[string]images.Decision) error {
+	var busy []*roles.Role
+	for _, r := range list {
+		if a := decisions[r.Name].Action; a == images.ActionBuild || a == images.ActionVerify {
+			busy = append(busy, r)
+		}
+	}
+	return s.fleet.Complete(ctx, busy)
 }
 
 // survey is what exists, beside what the fleet wants: the decision for every role of the list.

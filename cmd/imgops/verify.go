@@ -67,6 +67,9 @@ func (a *app) runVerify(ctx context.Context, o *verifyOptions, names []string) e
 			found.decisions[r.Name] = d
 		}
 	}
+	if err := s.complete(ctx, list, found.decisions); err != nil {
+		return err
+	}
 	p := &pipeline{verifier: v, parallel: a.set.Parallel, log: a.log}
 	outcomes, err := p.release(ctx, list, found.decisions)
 	return errors.Join(a.print(outcomes, outcomeTable(outcomes)), err)
