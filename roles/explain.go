@@ -100,7 +100,9 @@ func explainFiles(old, new *Role, via []string) []Change {
 		}
 		trees[i] = t
 	}
-	return treeChanges("file ", "", trees[0], trees[1], via)
+	return treeChanges("file ", "", trees[0], trees[1], via, func(p string, l, r *entry) []Change {
+		return variableChanges(p, old, new, l, r, via)
+	})
 }
 
 func explainTests(old, new *Role) []Change {
@@ -117,7 +119,7 @@ func explainTests(old, new *Role) []Change {
 			suites[i]["suite "+s.Name] = s.InstanceType + " " + s.Wait
 		}
 	}
-	out := treeChanges("test ", "roles/"+name+"/tests", trees[0], trees[1], nil)
+	out := treeChanges("test ", "roles/"+name+"/tests", trees[0], trees[1], nil, nil)
 	for suite := range merged(suites[0], suites[1]) {
 		if suites[0][suite] != suites[1][suite] {
 			out = append(out, Change{Component: suite, Old: suites[0][suite], New: suites[1][suite]})
@@ -126,9 +128,16 @@ func explainTests(old, new *Role) []Change {
 	return out
 }
 
-func treeChanges(kind, prefix string, a, b *tree, via []string) []Change {
+// treeChanges lists the files that differ. finer can tell the change of a file in more detail.
+func treeChanges(kind, prefix string, a, b *tree, via []string, finer func(p string, l, r *entry) []Change) []Change {
 	var out []Change
 	err := diffTrees(prefix, a, b, func(p string, l, r *entry) {
+		if finer != nil {
+			if changes := finer(p, l, r); len(changes) > 0 {
+				out = append(out, changes...)
+				return
+			}
+		}
 		c := Change{Component: kind + p, Via: via}
 		if l != nil {
 			c.Old = l.value()

@@ -29,7 +29,7 @@ func open(dir string) (*Repo, error) {
 	if top != "" {
 		worktree = osfs.New(top)
 	}
-	var dot billy.Filesystem = osfs.New(gitDir)
+	dot := osfs.New(gitDir)
 	common := commonDir(gitDir)
 	if common != gitDir {
 		dot = dotgit.NewRepositoryFilesystem(dot, osfs.New(common))
