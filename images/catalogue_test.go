@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/imgops/imgops/images"
+	"github.com/imgops/imgops/images/sandbox/sandboxtest"
 )
 
 func TestCatalogue(t *testing.T) {
@@ -114,8 +115,8 @@ func TestDefaults(t *testing.T) {
 		"db 222222222222 missing", "old 222222222222 orphan",
 		"web 111111111111 current", "web 222222222222 current", "web 333333333333 current",
 	}, list(nil))
-	c.closed = targetA.Account
-	require.Equal(t, []string{"web 111111111111 current", "web 333333333333 current"}, list(errClosed), "the others are listed all the same")
-	c.closed = buildAt.Account
-	require.Empty(t, list(errClosed), "without the build account's tags nothing is known of a shared image")
+	c.Close(targetA.Account)
+	require.Equal(t, []string{"web 111111111111 current", "web 333333333333 current"}, list(sandboxtest.ErrClosed), "the others are listed all the same")
+	c.Close(buildAt.Account)
+	require.Empty(t, list(sandboxtest.ErrClosed), "without the build account's tags nothing is known of a shared image")
 }

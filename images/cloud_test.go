@@ -1,21 +1,12 @@
 package images_test
 
 import (
-	"context"
-	"errors"
-	"net/http/httptest"
 	"testing"
-	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/ec2"
-	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
-	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/stretchr/testify/require"
 
 	"github.com/imgops/imgops/images"
-	"github.com/imgops/imgops/images/sandbox"
+	"github.com/imgops/imgops/images/sandbox/sandboxtest"
 )
 
 var (
@@ -24,72 +15,22 @@ var (
 	targetB = images.Location{Account: "333333333333", Region: "us-east-1"}
 )
 
-// clients lead to a sandbox without machines. The account that is closed has none.
-type clients struct{ url, closed string }
+// clients lead to a sandbox without machines.
+type clients struct{ *sandboxtest.Cloud }
 
 func newClients(t *testing.T) *clients {
 	t.Helper()
-	box, err := sandbox.New(t.Context(), sandbox.Options{Dir: t.TempDir()})
-	require.NoError(t, err)
-	server := httptest.NewServer(box.Handler())
-	t.Cleanup(func() {
-		server.Close()
-		require.NoError(t, box.Close())
-	})
-	return &clients{url: server.URL}
-}
-
-var errClosed = errors.New("the account is closed")
-
-func (c *clients) config(loc images.Location) (aws.Config, error) {
-	if loc.Account == c.closed {
-		return aws.Config{}, errClosed
-	}
-	return aws.Config{
-		Region: loc.Region, BaseEndpoint: aws.String(c.url),
-		Credentials: credentials.NewStaticCredentialsProvider("SANDBOX"+loc.Account, "sandbox", ""),
-	}, nil
-}
-
-func (c *clients) EC2(_ context.Context, loc images.Location) (*ec2.Client, error) {
-	cfg, err := c.config(loc)
-	return ec2.NewFromConfig(cfg), err
-}
-
-func (c *clients) SSM(_ context.Context, loc images.Location) (*ssm.Client, error) {
-	cfg, err := c.config(loc)
-	return ssm.NewFromConfig(cfg), err
+	return &clients{sandboxtest.New(t)}
 }
 
 // register makes an available image of the build account with tags, and shares it.
 func (c *clients) register(t *testing.T, img images.Image, with ...images.Location) images.Image {
 	t.Helper()
-	ctx := t.Context()
-	api, err := c.EC2(ctx, buildAt)
-	require.NoError(t, err)
-	volume, err := api.CreateVolume(ctx, &ec2.CreateVolumeInput{AvailabilityZone: aws.String("us-east-1a"), Size: aws.Int32(1)})
-	require.NoError(t, err)
-	require.NoError(t, ec2.NewVolumeAvailableWaiter(api, func(o *ec2.VolumeAvailableWaiterOptions) { o.MinDelay = 10 * time.Millisecond }).
-		Wait(ctx, &ec2.DescribeVolumesInput{VolumeIds: []string{*volume.VolumeId}}, time.Minute))
-	snapshot, err := api.CreateSnapshot(ctx, &ec2.CreateSnapshotInput{VolumeId: volume.VolumeId})
-	require.NoError(t, err)
-	require.NoError(t, ec2.NewSnapshotCompletedWaiter(api, func(o *ec2.SnapshotCompletedWaiterOptions) { o.MinDelay = 10 * time.Millisecond }).
-		Wait(ctx, &ec2.DescribeSnapshotsInput{SnapshotIds: []string{*snapshot.SnapshotId}}, time.Minute))
-	out, err := api.RegisterImage(ctx, &ec2.RegisterImageInput{
-		Name: aws.String(img.Name), RootDeviceName: aws.String("/dev/xvda"), Architecture: types.ArchitectureValuesX8664,
-		BlockDeviceMappings: []types.BlockDeviceMapping{{DeviceName: aws.String("/dev/xvda"), Ebs: &types.EbsBlockDevice{SnapshotId: snapshot.SnapshotId}}},
-		TagSpecifications:   []types.TagSpecification{{ResourceType: types.ResourceTypeImage, Tags: images.EC2Tags(img.BuildTags())}},
-	})
-	require.NoError(t, err)
+	img = c.Register(t, buildAt, img)
 	for _, loc := range with {
-		_, err := api.ModifyImageAttribute(ctx, &ec2.ModifyImageAttributeInput{ImageId: out.ImageId, LaunchPermission: &types.LaunchPermissionModifications{
-			Add: []types.LaunchPermission{{UserId: aws.String(loc.Account)}},
-		}})
-		require.NoError(t, err)
+		c.Share(t, img, loc.Account)
 	}
-	found, err := images.NewCatalogue(buildAt, api).Wait(ctx, *out.ImageId, nil)
-	require.NoError(t, err)
-	return found
+	return img
 }
 
 // web is an image of role web of fleet acme.

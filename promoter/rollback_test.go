@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/imgops/imgops/images"
+	"github.com/imgops/imgops/images/sandbox/sandboxtest"
 	"github.com/imgops/imgops/promoter"
 )
 
@@ -67,10 +68,10 @@ func TestRollbackOnTheSandbox(t *testing.T) {
 	for i, img := range []images.Image{one, two, three} {
 		require.NoError(t, c.promote(t, "m"+string(rune('1'+i)), img, targets...))
 	}
-	c.forget(0)
+	c.Forget(0)
 	result, err := c.rollback(t, "", targets...)
 	require.NoError(t, err)
-	require.Zero(t, c.calls["CopyImage"], "the copies are still there")
+	require.Zero(t, c.Calls()["CopyImage"], "the copies are still there")
 	require.Equal(t, 5, count(result, promoter.ActionPointer))
 	c.requireAt(t, "d2", targets...)
 	for _, img := range c.ownImages(t, buildAt) {
@@ -88,10 +89,10 @@ func TestRollbackOnTheSandbox(t *testing.T) {
 	require.Equal(t, promoter.RuleNothingBefore, refusal(t, err).Rule)
 	require.ErrorContains(t, err, "imgops rollback web --to "+three.ID+" (digest d3)")
 
-	c.forget(0)
+	c.Forget(0)
 	_, err = c.rollback(t, one.ID, targets...)
 	require.NoError(t, err)
-	require.Zero(t, c.changes, "it is there already")
+	require.Zero(t, c.Changes(), "it is there already")
 	require.NoError(t, c.promote(t, "m4", three, targets...))
 	c.requireAt(t, "d3", targets...)
 }
@@ -136,10 +137,10 @@ func TestRollbackToAName(t *testing.T) {
 		require.ErrorContains(t, err, text)
 	}
 	for id, rule := range map[string]string{unverified.ID: promoter.RuleUnverified, dirty.ID: promoter.RuleDirtyImage, "dddddd": promoter.RuleDirtyImage} {
-		c.forget(0)
+		c.Forget(0)
 		_, err := c.rollback(t, id, shared)
 		require.Equal(t, rule, refusal(t, err).Rule)
-		require.Zero(t, c.changes)
+		require.Zero(t, c.Changes())
 	}
 	c.requireAt(t, digest("aabbbb"), shared)
 }
@@ -178,10 +179,10 @@ func TestInterruptedRollback(t *testing.T) {
 		for i, digest := range []string{"d0", "d1", "d2"} {
 			require.NoError(t, c.promote(t, "m"+string(rune('1'+i)), c.candidate(t, digest), shared))
 		}
-		c.forget(n)
+		c.Forget(n)
 		_, err := c.rollback(t, "", shared)
-		require.ErrorIs(t, err, errCut)
-		c.forget(0)
+		require.ErrorIs(t, err, sandboxtest.ErrCut)
+		c.Forget(0)
 		atAll := true
 		for _, d := range c.defaults(t, "d1", shared) {
 			atAll = atAll && d.Status == images.StatusCurrent

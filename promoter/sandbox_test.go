@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/imgops/imgops/images"
+	"github.com/imgops/imgops/images/sandbox/sandboxtest"
 	"github.com/imgops/imgops/promoter"
 )
 
@@ -53,21 +54,21 @@ func TestPromotionOnTheSandbox(t *testing.T) {
 	c := newCloud(t)
 	one, two := c.candidate(t, "d1"), c.candidate(t, "d2")
 
-	c.forget(0)
+	c.Forget(0)
 	start := time.Now()
 	require.NoError(t, c.promote(t, "m1", one, shared))
-	t.Logf("first promotion, 2 accounts in 2 Regions: %s, calls %v", time.Since(start).Round(time.Millisecond), c.calls)
+	t.Logf("first promotion, 2 accounts in 2 Regions: %s, calls %v", time.Since(start).Round(time.Millisecond), c.Calls())
 	for _, d := range c.defaults(t, "d1", shared) {
 		require.Equal(t, images.StatusCurrent, d.Status, d)
 		require.Equal(t, "m1", d.Commit)
 		require.NotNil(t, d.VerifiedAt)
 	}
 
-	c.forget(0)
+	c.Forget(0)
 	start = time.Now()
 	require.NoError(t, c.promote(t, "m1", one, shared))
-	t.Logf("nothing to do: %s, calls %v", time.Since(start).Round(time.Millisecond), c.calls)
-	require.Zero(t, c.changes)
+	t.Logf("nothing to do: %s, calls %v", time.Since(start).Round(time.Millisecond), c.Calls())
+	require.Zero(t, c.Changes())
 
 	for _, d := range c.defaults(t, "d2", shared) {
 		require.Equal(t, images.StatusBehind, d.Status)
@@ -81,9 +82,9 @@ func TestPromotionOnTheSandbox(t *testing.T) {
 	require.ErrorAs(t, c.promote(t, "m1", one, shared), &refused)
 	require.Equal(t, promoter.RuleBackwards, refused.Rule)
 
-	c.forget(0)
+	c.Forget(0)
 	require.NoError(t, c.promote(t, "m3", one, shared))
-	require.Zero(t, c.calls["CopyImage"], "a rollback copies nothing")
+	require.Zero(t, c.Calls()["CopyImage"], "a rollback copies nothing")
 	for _, d := range c.defaults(t, "d1", shared) {
 		require.Equal(t, images.StatusCurrent, d.Status)
 		require.Equal(t, "m3", d.Commit)
@@ -132,18 +133,18 @@ func TestInterruptedOnTheSandbox(t *testing.T) {
 	c := newCloud(t)
 	targets := []promoter.Target{shared, owned}
 	first := c.candidate(t, "d0")
-	c.forget(0)
+	c.Forget(0)
 	require.NoError(t, c.promote(t, "m000", first, targets...))
-	total := c.changes
+	total := c.Changes()
 	require.Equal(t, 16, total, "2 copies, 2 Regions with 2 permissions each, the turn taken and returned, 5 pointers, 3 defaults")
 
 	for n := 1; n < total; n++ {
 		digest := fmt.Sprintf("d%d", n)
 		img := c.candidate(t, digest)
-		c.forget(n)
+		c.Forget(n)
 		commit := fmt.Sprintf("m%03d", n)
-		require.ErrorIs(t, c.promote(t, commit, img, targets...), errCut)
-		c.forget(0)
+		require.ErrorIs(t, c.promote(t, commit, img, targets...), sandboxtest.ErrCut)
+		c.Forget(0)
 		require.NoError(t, c.promote(t, commit, img, targets...))
 		for _, d := range c.defaults(t, digest, targets...) {
 			require.Equal(t, images.StatusCurrent, d.Status, d)
@@ -160,8 +161,8 @@ func TestInterruptedOnTheSandbox(t *testing.T) {
 				require.Equal(t, other.Digest == img.Digest, other.Default, "the one default in %s after a cut at %d", at, n)
 			}
 		}
-		c.forget(0)
+		c.Forget(0)
 		require.NoError(t, c.promote(t, commit, img, targets...))
-		require.Zero(t, c.changes)
+		require.Zero(t, c.Changes())
 	}
 }

@@ -18,22 +18,23 @@ const module = "github.com/imgops/imgops/"
 // directions is the package map: what each tree may import of this module. A package not named here has the row of
 // its longest named prefix.
 var directions = map[string][]string{
-	"roles":                    {},
-	"images":                   {},
-	"images/machine":           {"images"},
-	"images/sandbox":           {"images/sandbox"},
-	"images/sandbox/machines":  {"images/sandbox/imds"}, // whose listener it opens inside the machines' network
-	"images/sandbox/disk":      {},
-	"images/sandbox/imds":      {},
-	"images/sandbox/baseimage": {},
-	"images/sandbox/query":     {},
-	"images/sandbox/state":     {},
-	"builder":                  {"roles", "images", "images/machine"},
-	"verifier":                 {"roles", "images", "images/machine", "verifier/gossagent"},
-	"verifier/gossagent":       {},
-	"promoter":                 {"roles", "images"},
-	"cmd/imgops/cienv":         {},
-	"cmd/imgops":               {"roles", "images", "builder", "verifier", "promoter"},
+	"roles":                      {},
+	"images":                     {},
+	"images/machine":             {"images"},
+	"images/sandbox":             {"images/sandbox"},
+	"images/sandbox/machines":    {"images/sandbox/imds"}, // whose listener it opens inside the machines' network
+	"images/sandbox/disk":        {},
+	"images/sandbox/imds":        {},
+	"images/sandbox/baseimage":   {},
+	"images/sandbox/query":       {},
+	"images/sandbox/state":       {},
+	"images/sandbox/sandboxtest": {"images", "images/sandbox"},
+	"builder":                    {"roles", "images", "images/machine"},
+	"verifier":                   {"roles", "images", "images/machine", "verifier/gossagent"},
+	"verifier/gossagent":         {},
+	"promoter":                   {"roles", "images"},
+	"cmd/imgops/cienv":           {},
+	"cmd/imgops":                 {"roles", "images", "builder", "verifier", "promoter"},
 }
 
 // owners are libraries that only some trees may import.
@@ -43,7 +44,7 @@ var owners = map[string][]string{
 	"github.com/aws/":                 {"images", "builder", "promoter", "cmd/imgops"},
 	"github.com/goss-org/":            {"verifier/gossagent"},
 	"github.com/hashicorp/packer-":    {"builder", "images/machine"},
-	"github.com/stretchr/":            {"images/machine/machinetest"},
+	"github.com/stretchr/":            {"images/machine/machinetest", "images/sandbox/sandboxtest"},
 	"golang.org/x/crypto/ssh":         {"images/machine", "images/sandbox", "builder"},
 	"github.com/rogpeppe/go-internal": {},
 }

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/imgops/imgops/images"
+	"github.com/imgops/imgops/images/sandbox/sandboxtest"
+)
+
+var apiHome = images.Location{Account: "111111111111", Region: "us-east-1"}
+
+// apiWorld is imgops in this process, on a fleet whose accounts are a sandbox without machines: images are registered
+// instead of built.
+type apiWorld struct {
+	t     *testing.T
+	fleet string
+	box   *sandboxtest.Cloud
+}
+
+func newAPIWorld(t *testing.T) *apiWorld {
+	t.Helper()
+	box := sandboxtest.New(t)
+	w := &apiWorld{t: t, fleet: filepath.Join(t.TempDir(), "fleet"), box: box}
+	for name, value := range map[string]string{
+		"AWS_ENDPOINT_URL": box.URL, "AWS_ACCESS_KEY_ID": "SANDBOX111111111111", "AWS_SECRET_ACCESS_KEY": "sandbox", "AWS_REGION": "us-east-1",
+		"AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull,
+		"GIT_CONFIG_GLOBAL": os.DevNull, "GIT_CONFIG_NOSYSTEM": "1",
+		"GIT_AUTHOR_NAME": "test", "GIT_AUTHOR_EMAIL": "test@example.com", "GIT_COMMITTER_NAME": "test", "GIT_COMMITTER_EMAIL": "test@example.com",
+	} {
+		t.Setenv(name, value)
+	}
+	w.write("imgops.yaml", `version: 1
+fleet: acme
+main: main
+build: {account: "111111111111", region: us-east-1}
+targets:
+  - name: production
+    accounts: ["222222222222", "333333333333"]
+    regions: [us-east-1]
+    role_arn: "arn:aws:iam::{account}:role/imgops"
+`)
+	w.write("roles/web/image.yaml", "base: {image: ami-0123456789abcdef0}\nverify: [{suite: default}]\n")
+	w.write("roles/web/tasks/main.yml", "- ansible.builtin.ping:\n")
+	w.write("roles/web/tests/default/true.sh", "#!/bin/sh\ntrue\n")
+	w.git("init", "-q", "-b", "main")
+	return w
+}
+
+func (w *apiWorld) write(name, content string) {
+	path := filepath.Join(w.fleet, name)
+	require.NoError(w.t, os.MkdirAll(filepath.Dir(path), 0o755))
+	write(w.t, path, content)
+}
+
+func (w *apiWorld) git(args ...string) string {
+	w.t.Helper()
+	cmd := exec.Command("git", args...)
+	cmd.Dir = w.fleet
+	out, err := cmd.CombinedOutput()
+	require.NoError(w.t, err, "git %v: %s", args, out)
+	return strings.TrimSpace(string(out))
+}
+
+// commit records the role with other content, and returns the commit.
+func (w *apiWorld) commit(content string) string {
+	w.write("roles/web/files/content", content)
+	w.git("add", "-A")
+	w.git("commit", "-qm", content)
+	return w.git("rev-parse", "HEAD")
+}
+
+// do runs imgops and requires its exit code.
+func (w *apiWorld) do(code int, args ...string) (stdout, stderr string) {
+	w.t.Helper()
+	var out, errs bytes.Buffer
+	getenv := func(name string) string { // no CI system, whatever runs this test
+		if strings.HasPrefix(name, "AWS_") {
+			return os.Getenv(name)
+		}
+		return ""
+	}
+	got := run(w.t.Context(), world{Args: append([]string{"-C", w.fleet}, args...), Getenv: getenv, Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs})
+	require.Equal(w.t, code, got, "imgops %s:\n%s%s", strings.Join(args, " "), out.String(), errs.String())
+	return out.String(), errs.String()
+}
+
+// bake registers the image that a build and a verification of the role would have left.
+func (w *apiWorld) bake() string {
+	w.t.Helper()
+	out, _ := w.do(exitDone, "show", "web", "-o", "json")
+	role := decode[struct {
+		Digest      string `json:"digest"`
+		TestsDigest string `json:"tests_digest"`
+	}](w.t, out)
+	return w.box.Register(w.t, apiHome, images.Image{
+		Name: "acme-web-" + short(role.Digest), Fleet: "acme", Role: "web", Digest: role.Digest, Commit: w.git("rev-parse", "HEAD"), Run: "run-1",
+		BuiltAt: time.Now(), Verified: role.TestsDigest,
+	}).ID
+}
+
+// requireDefaults checks what both locations have.
+func (w *apiWorld) requireDefaults(image, status string) []images.Default {
+	w.t.Helper()
+	out, _ := w.do(exitDone, "list", "-o", "json")
+	list := decode[[]images.Default](w.t, out)
+	require.Len(w.t, list, 2)
+	for _, d := range list {
+		require.Equal(w.t, []string{image, status}, []string{d.Image, string(d.Status)}, d.Note)
+	}
+	return list
+}
