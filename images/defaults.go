@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"maps"
 	"slices"
 	"time"
 
@@ -39,6 +38,8 @@ type Query struct {
 	Fleet string
 	Build Location // its account owns the images
 	Want  []Wanted
+	// Copies are locations whose accounts have own copies of the images: a Look lists those, too. Defaults need none.
+	Copies []Location
 }
 
 // Default is a role's default in one location. All JSON keys are always there; an unknown text is "", an unknown time is null.
@@ -63,98 +64,41 @@ type Default struct {
 // Location is where the default holds.
 func (d Default) Location() Location { return Location{d.Account, d.Region} }
 
-// defaultsParallel bounds the calls in flight. Locations are different accounts or Regions, so different rate limits.
-const defaultsParallel = 32
+// Defaults lists the role defaults of a fleet, as View.Defaults does, from a Look of its own. A location that cannot be
+// read is an error, and the other locations are listed all the same.
+func Defaults(ctx context.Context, clients Clients, q Query) ([]Default, error) {
+	v, err := Look(ctx, clients, q)
+	return v.Defaults(q), err
+}
 
 // Defaults lists the role defaults of a fleet, sorted by role, account and Region: one for each location that a role
-// is wanted in, and one for each orphaned pointer there. Each location costs the pages of its pointers and one
-// DescribeImages; the tags cost one more per Region of the build account. A location that cannot be read is an error,
-// and the other locations are listed all the same.
-func Defaults(ctx context.Context, clients Clients, q Query) ([]Default, error) {
-	locations := q.locations()
-	views := make([]view, len(locations))
-	holds, holdsErr := q.holds(ctx, clients, locations)
-	err := each(ctx, len(locations), func(ctx context.Context, i int) (err error) {
-		views[i], err = look(ctx, clients, q.Fleet, locations[i])
-		return err
-	})
-	tags, tagsErr := buildTags(ctx, clients, q.Build.Account, views)
-	if at := slices.Index(locations, q.Build); at >= 0 {
-		holds = views[at].holds
+// is wanted in, and one for each orphaned pointer there. Locations that could not be read are left out.
+func (v View) Defaults(q Query) []Default {
+	tags := map[Location]map[string]Image{}
+	for loc, own := range v.Own {
+		tags[loc] = make(map[string]Image, len(own))
+		for _, img := range own {
+			tags[loc][img.ID] = img
+		}
 	}
 	var list []Default
-	for i, v := range views {
-		if v.pointers == nil || !q.tagsKnown(locations[i], v, tags) {
-			continue // in the error
+	for _, loc := range q.locations() {
+		at := view{v.Pointers[loc], v.Seen[loc]}
+		if at.pointers == nil || !q.tagsKnown(loc, at, tags) {
+			continue
 		}
-		list = append(list, held(q.compare(locations[i], v, tags), holds)...)
+		list = append(list, held(q.compare(loc, at, tags), v.Holds)...)
 	}
 	slices.SortFunc(list, func(a, b Default) int {
 		return cmp.Or(cmp.Compare(a.Role, b.Role), cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region))
 	})
-	return list, errors.Join(err, tagsErr, holdsErr)
+	return list
 }
 
-// view is what one location says: its pointers, and those images named by them that its account sees. In the build
-// location the holds are read along.
+// view is what one location says: its pointers, and those images named by them that its account sees.
 type view struct {
 	pointers map[string]Pointer
 	seen     map[string]Image
-	holds    map[string]Hold
-}
-
-func look(ctx context.Context, clients Clients, fleet string, loc Location) (view, error) {
-	pointers, err := OpenPointers(ctx, clients, loc, fleet)
-	if err != nil {
-		return view{}, err
-	}
-	found, holds, err := pointers.everything(ctx)
-	if err != nil {
-		return view{}, err
-	}
-	catalogue, err := Open(ctx, clients, loc)
-	if err != nil {
-		return view{}, err
-	}
-	var ids []string
-	for _, p := range found {
-		ids = append(ids, p.Image)
-	}
-	seen, err := catalogue.Get(ctx, ids...)
-	if err != nil {
-		return view{}, err
-	}
-	return view{found, seen, holds}, nil
-}
-
-// buildTags looks the shared images up in the account that owns them, since tags are invisible to others.
-func buildTags(ctx context.Context, clients Clients, account string, views []view) (map[Location]map[string]Image, error) {
-	ids := map[string][]string{} // by Region
-	for _, v := range views {
-		for _, img := range v.seen {
-			if img.Owner == account && img.Location.Account != account {
-				ids[img.Location.Region] = append(ids[img.Location.Region], img.ID)
-			}
-		}
-	}
-	regions := slices.Sorted(maps.Keys(ids))
-	found := make([]map[string]Image, len(regions))
-	err := each(ctx, len(regions), func(ctx context.Context, i int) error {
-		catalogue, err := Open(ctx, clients, Location{account, regions[i]})
-		if err != nil {
-			return err
-		}
-		found[i], err = catalogue.Get(ctx, ids[regions[i]]...)
-		return err
-	})
-	tags := map[Location]map[string]Image{}
-	for i, region := range regions {
-		if found[i] == nil {
-			continue // in err
-		}
-		tags[Location{account, region}] = found[i]
-	}
-	return tags, err
 }
 
 // tagsKnown says that the tags of the shared images that a location sees could be read.
@@ -225,21 +169,10 @@ func (q Query) describe(ptr Pointer, v view, tags map[Location]map[string]Image)
 	return d, v.seen[ptr.Image].State == "available" && ptr.DataType == PointerDataType
 }
 
-// locations lists each location that some role is wanted in, once.
-func (q Query) locations() []Location {
-	seen := map[Location]bool{}
-	for _, w := range q.Want {
-		for _, loc := range w.Locations {
-			seen[loc] = true
-		}
-	}
-	return slices.SortedFunc(maps.Keys(seen), Location.Compare)
-}
-
 // each runs do for 0 to n-1 in parallel and joins the errors; one that fails does not stop the others.
 func each(ctx context.Context, n int, do func(ctx context.Context, i int) error) error {
 	var group errgroup.Group
-	group.SetLimit(defaultsParallel)
+	group.SetLimit(lookParallel)
 	errs := make([]error, n)
 	for i := range n {
 		group.Go(func() error {

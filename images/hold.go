@@ -158,19 +158,6 @@ func (h *Holds) Release(ctx context.Context, role string) (old Hold, ok bool, er
 	return old, true, nil
 }
 
-// holds reads the holds, unless the build location is one of those that are read anyway.
-func (q Query) holds(ctx context.Context, clients Clients, locations []Location) (map[string]Hold, error) {
-	if len(q.Want) == 0 || slices.Contains(locations, q.Build) {
-		return nil, nil
-	}
-	holds, err := OpenHolds(ctx, clients, q.Build, q.Fleet)
-	if err != nil {
-		return nil, err
-	}
-	_, found, err := holds.pointers.everything(ctx)
-	return found, err
-}
-
 // held marks the defaults of held roles. What else is the matter with one is said in its note.
 func held(list []Default, holds map[string]Hold) []Default {
 	for i := range list {

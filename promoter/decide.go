@@ -24,28 +24,6 @@ type decision struct {
 	moves  map[images.Location]bool // homes and own copies that a pointer moves to
 }
 
-// shared lists the images whose launch permission decide will ask for.
-func (p *Promoter) shared(r Request, places []place, w *world) []permission {
-	var list []permission
-	for _, home := range p.homes(places) {
-		if img, ok, _ := p.find(r, home, r.Image, w); ok && (len(p.grantees(places, home)) > 0 || p.opts.Accounts != nil) {
-			list = append(list, permission{home, img.ID})
-		}
-	}
-	return list
-}
-
-// grantees lists the accounts that the image of a home is to be shared with, sorted.
-func (p *Promoter) grantees(places []place, home images.Location) []string {
-	var accounts []string
-	for _, at := range places {
-		if at.Region == home.Region && at.Account != home.Account {
-			accounts = append(accounts, at.Account)
-		}
-	}
-	return accounts
-}
-
 // find looks in a location for the copy of an image, or for the image itself; pending ones count. dead are ids to
 // which a client token must not lead back: copies that failed or were rejected, and a pointed-to image that is gone.
 func (p *Promoter) find(r Request, loc images.Location, source images.Image, w *world) (img images.Image, ok bool, dead []string) {

@@ -4,12 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
-	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/imgops/imgops/images"
@@ -28,12 +25,7 @@ type world struct {
 	granted  map[permission][]string
 	holds    map[string]images.Hold  // by role
 	bases    map[string]images.Image // what the requests' images were built from, and so on, as far as the build account has it
-}
-
-// permission is the launch permission of one image.
-type permission struct {
-	home  images.Location
-	image string
+	whole    bool                    // own has every image of the fleet in the build location, and so every base
 }
 
 // need is what has to be looked at: which roles in which location.
@@ -42,16 +34,43 @@ type need struct {
 	targets map[images.Location][]string // pointers
 	copies  map[images.Location][]string // own copies
 	holds   []string                     // roles that a hold would stop
+	sight   bool                         // and what the accounts see of the images that the pointers name
+}
+
+func newWorld() *world {
+	return &world{
+		own: map[images.Location][]images.Image{}, pointers: map[images.Location]map[string]images.Pointer{},
+		seen: map[images.Location]map[string]images.Image{}, granted: map[permission][]string{},
+		holds: map[string]images.Hold{}, bases: map[string]images.Image{},
+	}
+}
+
+// handed is the world of somebody else's look, if that saw all that is needed.
+func (n need) handed(v images.View, build images.Location) (*world, bool) {
+	w := newWorld()
+	for loc := range n.targets {
+		if v.Pointers[loc] == nil || v.Seen[loc] == nil {
+			return nil, false
+		}
+	}
+	for _, places := range []map[images.Location][]string{n.build, n.copies} {
+		for loc := range places {
+			if _, ok := v.Own[loc]; !ok {
+				return nil, false
+			}
+		}
+	}
+	w.own, w.pointers, w.seen, w.holds, w.whole = v.Own, v.Pointers, v.Seen, v.Holds, true
+	for _, img := range v.Own[build] {
+		w.bases[img.ID] = img
+	}
+	return w, true
 }
 
 // observe reads, in parallel, everything that the plan needs. Each location costs one call for ten pointers and one
 // DescribeImages, each Region of the build account one DescribeImages.
 func (p *Promoter) observe(ctx context.Context, n need) (*world, error) {
-	w := &world{
-		own: map[images.Location][]images.Image{}, pointers: map[images.Location]map[string]images.Pointer{},
-		seen: map[images.Location]map[string]images.Image{}, granted: map[permission][]string{},
-		holds: map[string]images.Hold{}, bases: map[string]images.Image{},
-	}
+	w := newWorld()
 	var reads []func() error
 	for loc, roles := range n.build {
 		reads = append(reads, func() error { return p.readOwn(ctx, w, loc, roles) })
@@ -60,7 +79,7 @@ func (p *Promoter) observe(ctx context.Context, n need) (*world, error) {
 		reads = append(reads, func() error { return p.readOwn(ctx, w, loc, roles) })
 	}
 	for loc, roles := range n.targets {
-		reads = append(reads, func() error { return p.readTarget(ctx, w, loc, roles) })
+		reads = append(reads, func() error { return p.readTarget(ctx, w, loc, roles, n.sight) })
 	}
 	if len(n.holds) > 0 {
 		reads = append(reads, func() error { return p.readHolds(ctx, w, n.holds) })
@@ -82,6 +101,9 @@ func (p *Promoter) readHolds(ctx context.Context, w *world, roles []string) erro
 
 // readBases reads what the images were built from, one generation in a call.
 func (p *Promoter) readBases(ctx context.Context, reqs []Request, w *world) error {
+	if w.whole {
+		return nil
+	}
 	var ids []string
 	for _, r := range reqs {
 		if img, ok := w.source(p.opts.Build, r.Image.ID); ok && img.Base != "" {
@@ -142,12 +164,8 @@ func (p *Promoter) readOwn(ctx context.Context, w *world, loc images.Location, r
 	return err
 }
 
-func (p *Promoter) readTarget(ctx context.Context, w *world, loc images.Location, roles []string) error {
+func (p *Promoter) readTarget(ctx context.Context, w *world, loc images.Location, roles []string, sight bool) error {
 	api, err := images.OpenPointers(ctx, p.clients, loc, p.opts.Fleet)
-	if err != nil {
-		return err
-	}
-	catalogue, err := images.Open(ctx, p.clients, loc)
 	if err != nil {
 		return err
 	}
@@ -155,47 +173,28 @@ func (p *Promoter) readTarget(ctx context.Context, w *world, loc images.Location
 	if err != nil {
 		return err
 	}
+	var seen map[string]images.Image
+	if sight {
+		if seen, err = p.seenAt(ctx, loc, pointers); err != nil {
+			return err
+		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.pointers[loc], w.seen[loc] = pointers, seen
+	return nil
+}
+
+func (p *Promoter) seenAt(ctx context.Context, loc images.Location, pointers map[string]images.Pointer) (map[string]images.Image, error) {
+	catalogue, err := images.Open(ctx, p.clients, loc)
+	if err != nil {
+		return nil, err
+	}
 	var ids []string
 	for _, ptr := range pointers {
 		ids = append(ids, ptr.Image)
 	}
-	seen, err := catalogue.Get(ctx, ids...)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.pointers[loc], w.seen[loc] = pointers, seen
-	return err
-}
-
-// readPermissions asks with which accounts the images are shared: only those that exist and that are, or are to be,
-// shared at all.
-func (p *Promoter) readPermissions(ctx context.Context, w *world, asked []permission) error {
-	var reads []func() error
-	for _, perm := range asked {
-		reads = append(reads, func() error {
-			api, err := p.ec2(ctx, perm.home)
-			if err != nil {
-				return err
-			}
-			out, err := api.DescribeImageAttribute(ctx, &ec2.DescribeImageAttributeInput{
-				ImageId: aws.String(perm.image), Attribute: types.ImageAttributeNameLaunchPermission,
-			})
-			if err != nil {
-				return fmt.Errorf("reading the launch permission of image %s in %s: %w", perm.image, perm.home, err)
-			}
-			var accounts []string
-			for _, e := range out.LaunchPermissions {
-				if e.UserId != nil {
-					accounts = append(accounts, *e.UserId)
-				}
-			}
-			slices.Sort(accounts)
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			w.granted[perm] = accounts
-			return nil
-		})
-	}
-	return p.parallel(reads)
+	return catalogue.Get(ctx, ids...)
 }
 
 func (p *Promoter) ec2(ctx context.Context, loc images.Location) (*ec2.Client, error) {

@@ -21,6 +21,13 @@ type place struct {
 // Plan finds out what is missing until the images are the defaults of their roles; it changes nothing. The error may
 // hold RefusedErrors, one for each rule that each request breaks.
 func (p *Promoter) Plan(ctx context.Context, reqs []Request, progress images.Progress) (Plan, error) {
+	return p.PlanFrom(ctx, nil, reqs, progress)
+}
+
+// PlanFrom is Plan from what somebody has just seen, so that the same is not read twice; a nil view, or one that lacks
+// something, is replaced by a look of its own. It is for a run that has changed nothing since: what Apply changes
+// by, it reads again.
+func (p *Promoter) PlanFrom(ctx context.Context, seen *images.View, reqs []Request, progress images.Progress) (Plan, error) {
 	if len(reqs) == 0 {
 		return Plan{}, &RefusedError{Rule: RuleNoRole, Message: "the selection matched no role", Fix: "name a role of the fleet: imgops plan lists them"}
 	}
@@ -29,13 +36,12 @@ func (p *Promoter) Plan(ctx context.Context, reqs []Request, progress images.Pro
 	if err != nil {
 		return Plan{}, err
 	}
-	return p.plan(ctx, reqs, places, progress)
+	return p.plan(ctx, seen, reqs, places, progress)
 }
 
 // plan is Plan after everything that needs no call.
-func (p *Promoter) plan(ctx context.Context, reqs []Request, places [][]place, progress images.Progress) (Plan, error) {
-	progress.Say("look at what is promoted", fmt.Sprintf("%d roles", len(reqs)))
-	w, err := p.observe(ctx, p.need(reqs, places))
+func (p *Promoter) plan(ctx context.Context, seen *images.View, reqs []Request, places [][]place, progress images.Progress) (Plan, error) {
+	w, err := p.world(ctx, seen, p.need(reqs, places), progress)
 	if err != nil {
 		return Plan{}, err
 	}
@@ -44,6 +50,17 @@ func (p *Promoter) plan(ctx context.Context, reqs []Request, places [][]place, p
 		return Plan{}, err
 	}
 	return p.decideAll(ctx, reqs, places, older, w)
+}
+
+func (p *Promoter) world(ctx context.Context, seen *images.View, n need, progress images.Progress) (*world, error) {
+	n.sight = true
+	if seen != nil {
+		if w, ok := n.handed(*seen, p.opts.Build); ok {
+			return w, nil
+		}
+	}
+	progress.Say("look at what is promoted", "")
+	return p.observe(ctx, n)
 }
 
 // decideAll writes the plan. A commit that is older than the promoted one is refused, unless nothing would change.

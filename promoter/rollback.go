@@ -35,7 +35,9 @@ func (p *Promoter) PlanRollback(ctx context.Context, back RollbackRequest, progr
 	}
 	reqs, places := []Request{r}, [][]place{at}
 	progress.Say(r.Role+": look for what to go back to", fmt.Sprintf("%d locations", len(at)))
-	w, err := p.observe(ctx, p.need(reqs, places))
+	n := p.need(reqs, places)
+	n.sight = true
+	w, err := p.observe(ctx, n)
 	if err != nil {
 		return Plan{}, err
 	}

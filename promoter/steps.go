@@ -32,7 +32,7 @@ func (a *applier) shareSnapshots(ctx context.Context, s *Step) error {
 
 // share lets the accounts launch the image.
 func (a *applier) share(ctx context.Context, s *Step) error {
-	return a.launchPermission(ctx, s, &types.LaunchPermissionModifications{Add: launchers(s.Accounts)})
+	return a.launchPermission(ctx, s, &types.LaunchPermissionModifications{Add: permissions(s.Accounts)})
 }
 
 // unshare withdraws the launch permission last: as long as an account has it, the next plan still sees what is left.
@@ -43,7 +43,7 @@ func (a *applier) unshare(ctx context.Context, s *Step) error {
 	if err != nil {
 		return err
 	}
-	return a.launchPermission(ctx, s, &types.LaunchPermissionModifications{Remove: launchers(s.Accounts)})
+	return a.launchPermission(ctx, s, &types.LaunchPermissionModifications{Remove: permissions(s.Accounts)})
 }
 
 func (a *applier) launchPermission(ctx context.Context, s *Step, change *types.LaunchPermissionModifications) error {
@@ -90,7 +90,7 @@ func (a *applier) snapshotPermission(ctx context.Context, s *Step, change func(*
 	return nil
 }
 
-func launchers(accounts []string) []types.LaunchPermission {
+func permissions(accounts []string) []types.LaunchPermission {
 	var entries []types.LaunchPermission
 	for _, account := range accounts {
 		entries = append(entries, types.LaunchPermission{UserId: aws.String(account)})
@@ -167,8 +167,8 @@ func (a *applier) unmark(ctx context.Context, s *Step) error {
 }
 
 // settle tries again while EC2 does not know yet what it has just made (EC2 API, eventual consistency).
-func (a *applier) settle(ctx context.Context, do func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, min(a.opts.Patience, time.Minute))
+func (p *Promoter) settle(ctx context.Context, do func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, min(p.opts.Patience, time.Minute))
 	defer cancel()
 	var last error
 	err := images.Poll(ctx, func(ctx context.Context) (bool, error) {

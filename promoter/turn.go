@@ -230,5 +230,5 @@ func (p *Promoter) replan(ctx context.Context, roles []RolePlan, progress images
 	for _, r := range roles {
 		reqs, places = append(reqs, r.req), append(places, r.places)
 	}
-	return p.plan(ctx, reqs, places, progress)
+	return p.plan(ctx, nil, reqs, places, progress)
 }

@@ -1,0 +1,135 @@
+package images
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+)
+
+// View is what one look at a fleet saw. Those who decide by it hand it on instead of reading the same again; whoever
+// moves a pointer looks again by itself.
+type View struct {
+	// Own holds the fleet's images, newest first: the build account's in the build Region and in the Region of each
+	// location, and those of the accounts with own copies.
+	Own map[Location][]Image
+	// Pointers holds, by location and role, what the pointers name; Seen those of the named images that the location's
+	// account sees.
+	Pointers map[Location]map[string]Pointer
+	Seen     map[Location]map[string]Image
+	Holds    map[string]Hold // by role
+}
+
+// lookParallel bounds the calls in flight. Locations are different accounts or Regions, so different rate limits.
+const lookParallel = 32
+
+// Look reads the pointers of every location that a role is wanted in, the images that they name, the fleet's own images,
+// and the holds, all at once. Each location costs the pages of its pointers (ten in one) and of one DescribeImages (200
+// images), each Region of the build account those of one DescribeImages (1000 images): however many roles there are.
+// What cannot be read is missing from the view, and told in the error.
+func Look(ctx context.Context, clients Clients, q Query) (View, error) {
+	v := View{
+		Own: map[Location][]Image{}, Pointers: map[Location]map[string]Pointer{}, Seen: map[Location]map[string]Image{}, Holds: map[string]Hold{},
+	}
+	var mu sync.Mutex
+	var work []func(context.Context) error
+	for _, loc := range q.locations() {
+		work = append(work, func(ctx context.Context) error {
+			pointers, holds, seen, err := lookAt(ctx, clients, q.Fleet, loc)
+			if err != nil {
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			v.Pointers[loc], v.Seen[loc] = pointers, seen
+			if loc == q.Build {
+				v.Holds = holds
+			}
+			return nil
+		})
+	}
+	for _, loc := range q.homes() {
+		work = append(work, func(ctx context.Context) error {
+			own, err := ownImages(ctx, clients, q.Fleet, loc)
+			if err != nil {
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			v.Own[loc] = own
+			return nil
+		})
+	}
+	if !slices.Contains(q.locations(), q.Build) && len(q.Want) > 0 {
+		work = append(work, func(ctx context.Context) error {
+			holds, err := allHolds(ctx, clients, q)
+			mu.Lock()
+			defer mu.Unlock()
+			v.Holds = holds
+			return err
+		})
+	}
+	err := each(ctx, len(work), func(ctx context.Context, i int) error { return work[i](ctx) })
+	return v, err
+}
+
+// lookAt reads one location: its pointers, the holds that are kept beside them, and the images that it sees of those
+// that the pointers name.
+func lookAt(ctx context.Context, clients Clients, fleet string, loc Location) (map[string]Pointer, map[string]Hold, map[string]Image, error) {
+	pointers, err := OpenPointers(ctx, clients, loc, fleet)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	found, holds, err := pointers.everything(ctx)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	catalogue, err := Open(ctx, clients, loc)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	var ids []string
+	for _, p := range found {
+		ids = append(ids, p.Image)
+	}
+	seen, err := catalogue.Get(ctx, ids...)
+	return found, holds, seen, err
+}
+
+func ownImages(ctx context.Context, clients Clients, fleet string, loc Location) ([]Image, error) {
+	catalogue, err := Open(ctx, clients, loc)
+	if err != nil {
+		return nil, err
+	}
+	return catalogue.OfFleet(ctx, fleet)
+}
+
+func allHolds(ctx context.Context, clients Clients, q Query) (map[string]Hold, error) {
+	holds, err := OpenHolds(ctx, clients, q.Build, q.Fleet)
+	if err != nil {
+		return nil, err
+	}
+	_, found, err := holds.pointers.everything(ctx)
+	return found, err
+}
+
+// homes lists where the fleet's images are.
+func (q Query) homes() []Location {
+	homes := append([]Location{q.Build}, q.Copies...)
+	for _, loc := range q.locations() {
+		homes = append(homes, Location{q.Build.Account, loc.Region})
+	}
+	slices.SortFunc(homes, Location.Compare)
+	return slices.Compact(homes)
+}
+
+// locations lists each location that some role is wanted in, once.
+func (q Query) locations() []Location {
+	seen := map[Location]bool{}
+	for _, w := range q.Want {
+		for _, loc := range w.Locations {
+			seen[loc] = true
+		}
+	}
+	return slices.SortedFunc(maps.Keys(seen), Location.Compare)
+}
