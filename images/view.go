@@ -2,6 +2,7 @@ package images
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"sync"
@@ -70,7 +71,37 @@ func Look(ctx context.Context, clients Clients, q Query) (View, error) {
 		})
 	}
 	err := each(ctx, len(work), func(ctx context.Context, i int) error { return work[i](ctx) })
-	return v, err
+	return v, errors.Join(err, v.addYoung(ctx, clients, q))
+}
+
+// addYoung looks up by id what an account sees of the fleet's images and the list by tags does not show yet: for a moment
+// after an image was made, that lags behind (EC2 API, eventual consistency). As a rule there is nothing to look up.
+func (v View) addYoung(ctx context.Context, clients Clients, q Query) error {
+	young := map[Location][]string{}
+	for loc, seen := range v.Seen {
+		home := Location{q.Build.Account, loc.Region}
+		for id, img := range seen {
+			known := slices.ContainsFunc(v.Own[home], func(o Image) bool { return o.ID == id })
+			if v.Own[home] != nil && img.Owner == home.Account && !known {
+				young[home] = append(young[home], id)
+			}
+		}
+	}
+	var errs []error
+	for _, home := range slices.SortedFunc(maps.Keys(young), Location.Compare) {
+		catalogue, err := Open(ctx, clients, home)
+		if err != nil {
+			return err
+		}
+		found, err := catalogue.Get(ctx, young[home]...)
+		errs = append(errs, err)
+		for _, img := range found {
+			if img.Fleet == q.Fleet {
+				v.Own[home] = append(v.Own[home], img)
+			}
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // lookAt reads one location: its pointers, the holds that are kept beside them, and the images that it sees of those

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
@@ -62,10 +63,14 @@ func (a *applier) copy(ctx context.Context, s *Step) error {
 		return err
 	}
 	var out *ec2.CopyImageOutput
+	began := time.Now()
 	err = images.Poll(ctx, func(ctx context.Context) (bool, error) {
 		out, err = api.CopyImage(ctx, in)
 		if images.Code(err) == "ResourceLimitExceeded" { // copies per Region: wait for a slot; the SDK does not retry it
 			a.progress.Say(s.Role+": copy", "a free slot for copies in "+s.Location.String())
+			return false, nil
+		}
+		if images.Code(err) == "InvalidAMIID.NotFound" && time.Since(began) < a.unseen() { // made a moment ago
 			return false, nil
 		}
 		return err == nil, err

@@ -41,7 +41,7 @@ func (p *Promoter) find(r Request, loc images.Location, source images.Image, w *
 	}
 	for at, pointers := range w.pointers {
 		id := pointers[r.Role].Image
-		exists := slices.ContainsFunc(w.own[loc], func(img images.Image) bool { return img.ID == id })
+		exists := w.seen[at][id].State == available || slices.ContainsFunc(w.own[loc], func(img images.Image) bool { return img.ID == id })
 		serves := at == loc || at.Region == loc.Region && loc.Account == p.opts.Build.Account
 		if serves && id != "" && !exists {
 			dead = append(dead, id)

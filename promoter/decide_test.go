@@ -214,6 +214,8 @@ func TestTokens(t *testing.T) {
 
 	gone := blank()
 	gone.point(staging, west, "ami-gone")
+	require.Equal(t, first, token(copyStep(gone), webImage()), "for one that the account sees, and that the list does not show yet, it leads back to it")
+	clear(gone.seen[images.Location{Account: staging, Region: west}])
 	require.NotEqual(t, first, token(copyStep(gone), webImage()), "nor for one that a pointer names and that is gone")
 
 	other := copyStep(blank())

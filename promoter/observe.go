@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"golang.org/x/sync/errgroup"
@@ -35,6 +37,7 @@ type need struct {
 	copies  map[images.Location][]string // own copies
 	holds   []string                     // roles that a hold would stop
 	sight   bool                         // and what the accounts see of the images that the pointers name
+	images  []images.Image               // of the build location, which a search by tags may not show yet as they are
 }
 
 func newWorld() *world {
@@ -84,7 +87,56 @@ func (p *Promoter) observe(ctx context.Context, n need) (*world, error) {
 	if len(n.holds) > 0 {
 		reads = append(reads, func() error { return p.readHolds(ctx, w, n.holds) })
 	}
-	return w, p.parallel(reads)
+	var present map[string]images.Image
+	if len(n.images) > 0 {
+		reads = append(reads, func() (err error) {
+			present, err = p.readImages(ctx, n.images)
+			return err
+		})
+	}
+	err := p.parallel(reads)
+	w.correct(p.opts.Build, present)
+	return w, err
+}
+
+// readImages reads images of the build location by their ids, and waits for a moment for those that were just made.
+func (p *Promoter) readImages(ctx context.Context, list []images.Image) (present map[string]images.Image, err error) {
+	catalogue, err := images.Open(ctx, p.clients, p.opts.Build)
+	if err != nil {
+		return nil, err
+	}
+	var ids []string
+	for _, img := range list {
+		ids = append(ids, img.ID)
+	}
+	began := time.Now()
+	err = images.Poll(ctx, func(ctx context.Context) (bool, error) {
+		if present, err = catalogue.Get(ctx, ids...); err != nil {
+			return false, err
+		}
+		young := slices.ContainsFunc(list, func(img images.Image) bool {
+			_, seen := present[img.ID]
+			return !seen && p.opts.Clock().Sub(img.Created) < images.Unseen
+		})
+		return !young || time.Since(began) > p.unseen(), nil
+	})
+	return present, err
+}
+
+// correct puts images that were read by id in place of what a search by tags gave: for a moment that lags behind (EC2
+// API, eventual consistency), and an image that was verified just now would be refused.
+func (w *world) correct(build images.Location, present map[string]images.Image) {
+	own := w.own[build]
+	for i, img := range own {
+		if now, ok := present[img.ID]; ok {
+			own[i] = now
+			delete(present, img.ID)
+		}
+	}
+	for _, img := range present {
+		own = append(own, img)
+	}
+	w.own[build] = own
 }
 
 func (p *Promoter) readHolds(ctx context.Context, w *world, roles []string) error {

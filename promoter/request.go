@@ -161,6 +161,9 @@ func (p *Promoter) need(reqs []Request, places [][]place) need {
 		if r.back == nil {
 			n.holds = append(n.holds, r.Role)
 		}
+		if r.Image.ID != "" {
+			n.images = append(n.images, r.Image)
+		}
 		for _, home := range p.homes(list) {
 			n.build[home] = append(n.build[home], r.Role)
 		}

@@ -168,7 +168,7 @@ func (a *applier) unmark(ctx context.Context, s *Step) error {
 
 // settle tries again while EC2 does not know yet what it has just made (EC2 API, eventual consistency).
 func (p *Promoter) settle(ctx context.Context, do func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, min(p.opts.Patience, time.Minute))
+	ctx, cancel := context.WithTimeout(ctx, p.unseen())
 	defer cancel()
 	var last error
 	err := images.Poll(ctx, func(ctx context.Context) (bool, error) {
@@ -184,3 +184,6 @@ func (p *Promoter) settle(ctx context.Context, do func(context.Context) error) e
 	}
 	return err
 }
+
+// unseen is how long an id that is known to exist may be unknown to a call.
+func (p *Promoter) unseen() time.Duration { return min(p.opts.Patience, time.Minute) }

@@ -96,7 +96,8 @@ func (j *ciJob) work(ctx context.Context) ([]outcome, error) {
 	if j.promote {
 		return j.ciMain(ctx, list)
 	}
-	return j.bring(ctx, list)
+	outcomes, _, err := j.bring(ctx, list)
+	return outcomes, err
 }
 
 // nothing says why there is nothing to do.
@@ -116,7 +117,7 @@ func (j *ciJob) nothing() {
 
 // ciMain builds and verifies what main needs, and promotes what is verified.
 func (j *ciJob) ciMain(ctx context.Context, list []*roles.Role) ([]outcome, error) {
-	outcomes, err := j.bring(ctx, list)
+	outcomes, found, err := j.bring(ctx, list)
 	var chosen []candidate
 	for _, o := range outcomes {
 		if i := index(list, o.Role); i >= 0 && o.err == nil {
@@ -126,17 +127,26 @@ func (j *ciJob) ciMain(ctx context.Context, list []*roles.Role) ([]outcome, erro
 	if len(chosen) == 0 {
 		return outcomes, err
 	}
-	err = errors.Join(j.promoteOutcomes(ctx, chosen, outcomes), err)
-	if err == nil && !slices.ContainsFunc(outcomes, func(o outcome) bool { return o.Result != "unchanged" }) {
+	seen := &found.view
+	if changed(outcomes) {
+		seen = nil // it shows what was before
+	}
+	err = errors.Join(j.promoteOutcomes(ctx, seen, chosen, outcomes), err)
+	if err == nil && !changed(outcomes) {
 		j.nothing()
 	}
 	return outcomes, err
 }
 
-func (s *session) promoteOutcomes(ctx context.Context, chosen []candidate, outcomes []outcome) error {
+// changed says that a run has done something.
+func changed(outcomes []outcome) bool {
+	return slices.ContainsFunc(outcomes, func(o outcome) bool { return o.Result != "unchanged" })
+}
+
+func (s *session) promoteOutcomes(ctx context.Context, seen *images.View, chosen []candidate, outcomes []outcome) error {
 	stop := s.log.beat()
 	defer stop()
-	plan, err := s.planPromotion(ctx, chosen)
+	plan, err := s.planPromotion(ctx, seen, chosen)
 	var result promoter.Result
 	if err == nil {
 		result, err = s.promoter().Apply(ctx, plan, s.log.of("promote"))
@@ -164,11 +174,11 @@ func (s *session) refuseOffMain(ctx context.Context) error {
 
 // bring builds and verifies what the roles need. Parents that have no image are built, too, unless the job is one of many
 // and others have the lower levels.
-func (j *ciJob) bring(ctx context.Context, list []*roles.Role) ([]outcome, error) {
+func (j *ciJob) bring(ctx context.Context, list []*roles.Role) ([]outcome, survey, error) {
 	all := roles.WithAncestors(list)
 	found, err := j.survey(ctx, all)
 	if err != nil {
-		return nil, err
+		return nil, found, err
 	}
 	busy := all
 	if j.level >= 0 { // the parents are others' work
@@ -179,7 +189,7 @@ func (j *ciJob) bring(ctx context.Context, list []*roles.Role) ([]outcome, error
 	}
 	p, err := j.pipeline(ctx, stageVerify)
 	if err != nil {
-		return nil, err
+		return nil, found, err
 	}
 	var outcomes []outcome
 	if j.level >= 0 {
@@ -192,7 +202,7 @@ func (j *ciJob) bring(ctx context.Context, list []*roles.Role) ([]outcome, error
 			j.note("%s: image %s of digest %s, built by run %s%s, needed no build", o.Role, o.Image, short(o.Digest), o.image.Run, branchOf(o.image))
 		}
 	}
-	return outcomes, err
+	return outcomes, found, err
 }
 
 func branchOf(img images.Image) string {

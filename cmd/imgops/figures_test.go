@@ -23,6 +23,7 @@ func TestFigures(t *testing.T) {
 		t.Skip("figures are for make bench")
 	}
 	t.Run("plan", func(t *testing.T) { newRealWorld(t).figurePlan(t) })
+	t.Run("calls", figureCalls)
 	t.Run("sandbox", func(t *testing.T) { newRealWorld(t).figureSandbox(t) })
 	t.Run("bake", func(t *testing.T) { newRealWorld(t).figureBake(t) })
 }

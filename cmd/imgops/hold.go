@@ -15,6 +15,7 @@ import (
 	"github.com/imgops/imgops/cmd/imgops/cienv"
 	"github.com/imgops/imgops/images"
 	"github.com/imgops/imgops/promoter"
+	"github.com/imgops/imgops/roles"
 )
 
 func holdCommand(a *app) *cobra.Command {
@@ -149,17 +150,23 @@ func (s *session) noteHeld(r promoter.Result) {
 
 // places lists where images of the fleet are: the build account in each Region, and accounts with copies of their own.
 func (s *session) places() []images.Location {
-	list := []images.Location{s.home}
-	for _, t := range s.fleet.Config.Targets {
-		for _, region := range t.Regions {
-			list = append(list, images.Location{Account: s.home.Account, Region: region})
-			for _, account := range t.Accounts {
-				if t.Mode == promoter.ModeCopy {
-					list = append(list, images.Location{Account: account, Region: region})
-				}
-			}
-		}
+	list := append([]images.Location{s.home}, s.copyPlaces()...)
+	for _, l := range locations(s.fleet.Config, nil) {
+		list = append(list, images.Location{Account: s.home.Account, Region: l.Region})
 	}
 	slices.SortFunc(list, images.Location.Compare)
 	return slices.Compact(list)
+}
+
+// copyPlaces lists the locations with copies of their own.
+func (s *session) copyPlaces() []images.Location {
+	var list []images.Location
+	for _, t := range s.fleet.Config.Targets {
+		for _, l := range locations(roles.Config{Targets: []roles.Target{t}}, nil) {
+			if t.Mode == promoter.ModeCopy && l.Account != s.home.Account {
+				list = append(list, l)
+			}
+		}
+	}
+	return list
 }

@@ -35,10 +35,7 @@ func promoteCommand(a *app) *cobra.Command {
 }
 
 func (a *app) runPromote(ctx context.Context, o *promoteOptions, names []string) error {
-	if err := a.refuseDirty(ctx); err != nil {
-		return err
-	}
-	s, err := a.open(ctx, "HEAD") // accounts, Regions and the name of main are what the commit says, too
+	s, err := a.openClean(ctx)
 	if err != nil {
 		return err
 	}
@@ -57,7 +54,7 @@ func (a *app) runPromote(ctx context.Context, o *promoteOptions, names []string)
 	}
 	stop := s.log.beat()
 	defer stop()
-	plan, err := s.planPromotion(ctx, chosen)
+	plan, err := s.planPromotion(ctx, &found.view, chosen)
 	if err != nil {
 		return err
 	}
@@ -69,26 +66,29 @@ func (a *app) runPromote(ctx context.Context, o *promoteOptions, names []string)
 	return errors.Join(a.print(result, resultTable(result)), err)
 }
 
-// refuseDirty ends a promotion when anything of the fleet differs from the commit: whoever runs it there may believe
-// that it counts.
-func (a *app) refuseDirty(ctx context.Context) error {
+// openClean opens the fleet for a promotion, which is refused when anything of the fleet differs from the commit: whoever
+// runs it there may believe that it counts. What is on disk is then what the commit says: accounts, Regions, the name
+// of main and all.
+func (a *app) openClean(ctx context.Context) (*session, error) {
 	repo, err := a.openRepo(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	early := a.connectEarly(ctx, repo)
 	f, err := repo.LoadWorktree(ctx)
-	switch {
-	case errors.Is(err, roles.ErrNoWorktree): // a bare repository has nothing but commits
-		return nil
-	case err != nil:
-		return err
-	case !f.Dirty:
-		return nil
+	if errors.Is(err, roles.ErrNoWorktree) { // a bare repository has nothing but commits
+		f, err = repo.Load(ctx, "HEAD")
 	}
-	return &promoter.RefusedError{
-		Rule: promoter.RuleDirtyTree, Message: "these files of the fleet differ from commit " + shortCommit(f.Revision.Commit) + ": " + strings.Join(f.DirtyFiles, ", "),
-		Fix: "commit or undo them: git status",
+	if err != nil {
+		return nil, err
 	}
+	if f.Dirty {
+		return nil, &promoter.RefusedError{
+			Rule: promoter.RuleDirtyTree, Message: "these files of the fleet differ from commit " + shortCommit(f.Revision.Commit) + ": " + strings.Join(f.DirtyFiles, ", "),
+			Fix: "commit or undo them: git status",
+		}
+	}
+	return a.session(ctx, repo, f, early)
 }
 
 // candidate is a role with the image that is to become its default.
@@ -110,7 +110,8 @@ func (s *session) promoter() *promoter.Promoter {
 }
 
 // planPromotion asks the promoter what is missing. The facts about Git come from here; the rules are the promoter's.
-func (s *session) planPromotion(ctx context.Context, list []candidate) (promoter.Plan, error) {
+// seen is what a survey saw, if this run has changed nothing since.
+func (s *session) planPromotion(ctx context.Context, seen *images.View, list []candidate) (promoter.Plan, error) {
 	commit := s.fleet.Revision.Commit
 	onMain, err := s.repo.OnMain(ctx, s.fleet.Config.Main, commit)
 	if err != nil {
@@ -124,7 +125,7 @@ func (s *session) planPromotion(ctx context.Context, list []candidate) (promoter
 		}
 		reqs = append(reqs, req)
 	}
-	return s.promoter().Plan(ctx, reqs, s.log.of("promote"))
+	return s.promoter().PlanFrom(ctx, seen, reqs, s.log.of("promote"))
 }
 
 func planTable(p promoter.Plan) table {

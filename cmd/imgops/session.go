@@ -6,8 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"reflect"
-
-	"golang.org/x/sync/errgroup"
+	"slices"
 
 	"github.com/imgops/imgops/images"
 	"github.com/imgops/imgops/roles"
@@ -38,9 +37,14 @@ func (a *app) open(ctx context.Context, rev string) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &session{app: a, repo: repo, fleet: fleet}
+	return a.session(ctx, repo, fleet, early)
+}
+
+// session opens a fleet that is loaded already.
+func (a *app) session(ctx context.Context, repo *roles.Repo, fleet *roles.Fleet, connect func(roles.Config) (*clouds, error)) (s *session, err error) {
+	s = &session{app: a, repo: repo, fleet: fleet}
 	s.home = images.Location{Account: fleet.Config.Build.Account, Region: fleet.Config.Build.Region}
-	if s.clouds, err = early(fleet.Config); err != nil {
+	if s.clouds, err = connect(fleet.Config); err != nil {
 		return nil, err
 	}
 	if s.cat, err = images.Open(ctx, s.clouds, s.home); err != nil {
@@ -105,22 +109,21 @@ func (s *session) complete(ctx context.Context, list []*roles.Role, decisions ma
 
 // survey is what exists, beside what the fleet wants: the decision for every role of the list.
 type survey struct {
+	view      images.View
+	own       []images.Image // of the build location; what was built on a rejected image is marked as rejected
 	defaults  []images.Default
 	decisions map[string]images.Decision
 }
 
 // survey looks at the build account's images and every location's pointers, once for all roles.
 func (s *session) survey(ctx context.Context, list []*roles.Role) (survey, error) {
-	var (
-		own      []images.Image
-		defaults []images.Default
-		g, gctx  = errgroup.WithContext(ctx)
-	)
-	g.Go(func() (err error) { own, err = s.cat.OfFleet(gctx, s.fleet.Config.Fleet); return err })
-	g.Go(func() (err error) { defaults, err = images.Defaults(gctx, s.clouds, s.query()); return err })
-	if err := g.Wait(); err != nil {
+	q := s.query()
+	q.Copies = s.copyPlaces()
+	view, err := images.Look(ctx, s.clouds, q)
+	if err != nil {
 		return survey{}, err
 	}
+	own, defaults := slices.Clone(view.Own[s.home]), view.Defaults(q)
 	images.Taint(own)
 	candidates := map[string][]images.Image{}
 	for _, img := range own {
@@ -130,7 +133,7 @@ func (s *session) survey(ctx context.Context, list []*roles.Role) (survey, error
 	for _, d := range defaults {
 		byRole[d.Role] = append(byRole[d.Role], d)
 	}
-	out := survey{defaults: defaults, decisions: map[string]images.Decision{}}
+	out := survey{view: view, own: own, defaults: defaults, decisions: map[string]images.Decision{}}
 	for _, r := range list {
 		out.decisions[r.Name] = images.Next(s.wanted(r), candidates[r.Name], byRole[r.Name])
 	}

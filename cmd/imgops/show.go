@@ -107,10 +107,6 @@ func (s *session) showRole(ctx context.Context, r *roles.Role) error {
 	if err != nil {
 		return err
 	}
-	own, err := s.cat.OfFleet(ctx, s.fleet.Config.Fleet)
-	if err != nil {
-		return err
-	}
 	d := shownRole{
 		Role: r.Name, File: r.File, Base: baseText(r.Base), Digest: r.Digest, TestsDigest: r.TestsDigest, Suites: []string{},
 		Targets: r.Targets, Plan: found.decisions[r.Name], Images: []shownImage{}, Defaults: []images.Default{},
@@ -119,7 +115,7 @@ func (s *session) showRole(ctx context.Context, r *roles.Role) error {
 		d.Suites = append(d.Suites, v.Name)
 	}
 	t := d.table()
-	for _, img := range own {
+	for _, img := range found.own {
 		if img.Role == r.Name {
 			d.Images = append(d.Images, shown(img))
 			t.add("image", fmt.Sprintf("%s  %s  %s  %s  %s", img.ID, short(img.Digest), img.State, verifiedText(img, r), shortCommit(img.Commit)))

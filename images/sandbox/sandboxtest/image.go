@@ -1,7 +1,10 @@
 package sandboxtest
 
 import (
+	"context"
+	"errors"
 	"maps"
+	"strings"
 	"testing"
 	"time"
 
@@ -29,13 +32,18 @@ func (c *Cloud) RegisterAll(t *testing.T, at images.Location, list ...images.Ima
 	snapshot := c.snapshot(t, api, at.Region, list[0])
 	var ids []string
 	for _, img := range list {
-		out, err := api.RegisterImage(ctx, &ec2.RegisterImageInput{
+		in := &ec2.RegisterImageInput{
 			Name: aws.String(img.Name), RootDeviceName: aws.String("/dev/xvda"), Architecture: types.ArchitectureValuesX8664,
 			BlockDeviceMappings: []types.BlockDeviceMapping{{DeviceName: aws.String("/dev/xvda"), Ebs: &types.EbsBlockDevice{SnapshotId: aws.String(snapshot)}}},
 			TagSpecifications:   []types.TagSpecification{{ResourceType: types.ResourceTypeImage, Tags: images.EC2Tags(tags(img))}},
+		}
+		eventually(t, func(ctx context.Context) error {
+			out, err := api.RegisterImage(ctx, in)
+			if err == nil {
+				ids = append(ids, *out.ImageId)
+			}
+			return err
 		})
-		require.NoError(t, err)
-		ids = append(ids, *out.ImageId)
 	}
 	waited := images.NewCatalogue(at, api).WaitAll(ctx, ids, time.Minute, nil)
 	made := make([]images.Image, len(ids))
@@ -51,15 +59,42 @@ func (c *Cloud) snapshot(t *testing.T, api *ec2.Client, region string, img image
 	ctx := t.Context()
 	volume, err := api.CreateVolume(ctx, &ec2.CreateVolumeInput{AvailabilityZone: aws.String(region + "a"), Size: aws.Int32(1)})
 	require.NoError(t, err)
-	require.NoError(t, ec2.NewVolumeAvailableWaiter(api, func(o *ec2.VolumeAvailableWaiterOptions) { o.MinDelay = 10 * time.Millisecond }).
-		Wait(ctx, &ec2.DescribeVolumesInput{VolumeIds: []string{*volume.VolumeId}}, time.Minute))
-	snapshot, err := api.CreateSnapshot(ctx, &ec2.CreateSnapshotInput{VolumeId: volume.VolumeId, TagSpecifications: []types.TagSpecification{
+	in := &ec2.CreateSnapshotInput{VolumeId: volume.VolumeId, TagSpecifications: []types.TagSpecification{
 		{ResourceType: types.ResourceTypeSnapshot, Tags: images.EC2Tags(tags(img))},
-	}})
-	require.NoError(t, err)
-	require.NoError(t, ec2.NewSnapshotCompletedWaiter(api, func(o *ec2.SnapshotCompletedWaiterOptions) { o.MinDelay = 10 * time.Millisecond }).
-		Wait(ctx, &ec2.DescribeSnapshotsInput{SnapshotIds: []string{*snapshot.SnapshotId}}, time.Minute))
-	return *snapshot.SnapshotId
+	}}
+	var snapshot string
+	eventually(t, func(ctx context.Context) error {
+		out, err := api.CreateSnapshot(ctx, in)
+		if err == nil {
+			snapshot = *out.SnapshotId
+		}
+		return err
+	})
+	eventually(t, func(ctx context.Context) error {
+		out, err := api.DescribeSnapshots(ctx, &ec2.DescribeSnapshotsInput{SnapshotIds: []string{snapshot}})
+		if err == nil && out.Snapshots[0].State != types.SnapshotStateCompleted {
+			return errNotYet
+		}
+		return err
+	})
+	return snapshot
+}
+
+var errNotYet = errors.New("not yet")
+
+// eventually does a call again until the sandbox knows what it refers to, and that is ready.
+func eventually(t *testing.T, call func(context.Context) error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	require.NoError(t, images.Poll(ctx, func(ctx context.Context) (bool, error) {
+		err := call(ctx)
+		code := images.Code(err)
+		if errors.Is(err, errNotYet) || strings.HasSuffix(code, ".NotFound") || code == "IncorrectState" {
+			return false, nil
+		}
+		return err == nil, err
+	}))
 }
 
 func tags(img images.Image) map[string]string {
