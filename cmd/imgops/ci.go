@@ -185,7 +185,7 @@ func (j *ciJob) bring(ctx context.Context, list []*roles.Role) ([]outcome, surve
 		busy = list
 	}
 	if err := j.complete(ctx, busy, found.decisions); err != nil {
-		return nil, err
+		return nil, found, err
 	}
 	p, err := j.pipeline(ctx, stageVerify)
 	if err != nil {
