@@ -7,5 +7,5 @@
 // of package roles, which this package does not import.
 //
 // Package images/machine launches the temporary machines that builder and verifier share; images/sandbox is the
-// embedded cloud, and only cmd/imgops and tests import it.
+// embedded cloud, and only cmd/imgops and tests import it; images/ledger is the record of what was built, verified and promoted.
 package images

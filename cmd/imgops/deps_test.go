@@ -21,6 +21,7 @@ var directions = map[string][]string{
 	"roles":                      {},
 	"images":                     {},
 	"images/machine":             {"images"},
+	"images/ledger":              {},
 	"images/sandbox":             {"images/sandbox"},
 	"images/sandbox/machines":    {"images/sandbox/imds"}, // whose listener it opens inside the machines' network
 	"images/sandbox/disk":        {},
@@ -40,7 +41,7 @@ var directions = map[string][]string{
 // owners are libraries that only some trees may import.
 var owners = map[string][]string{
 	"github.com/spf13/":               {"cmd/imgops"},
-	"github.com/go-git/":              {"roles"},
+	"github.com/go-git/":              {"roles", "images/ledger"},
 	"github.com/aws/":                 {"images", "builder", "promoter", "cmd/imgops"},
 	"github.com/goss-org/":            {"verifier/gossagent"},
 	"github.com/hashicorp/packer-":    {"builder", "images/machine"},

@@ -1,0 +1,263 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	git "github.com/go-git/go-git/v5"
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/cache"
+	"github.com/go-git/go-git/v5/plumbing/filemode"
+	"github.com/go-git/go-git/v5/plumbing/object"
+	"github.com/go-git/go-git/v5/storage"
+	"github.com/go-git/go-git/v5/storage/filesystem"
+)
+
+// Branch is the branch of the fleet's repository that the ledger is on.
+const Branch = "imgops-ledger"
+
+const (
+	localRef = plumbing.ReferenceName("refs/heads/" + Branch)
+	seenRef  = plumbing.ReferenceName("refs/imgops/ledger")
+)
+
+// GitOptions are the settings of a Git store.
+type GitOptions struct {
+	Getenv func(string) string // nil: os.Getenv
+	Now    func() time.Time    // nil: time.Now
+	// Wait is how long is waited before another try, when others push at the same time; nil: by the clock, longer each time.
+	Wait func(ctx context.Context, try int) error
+	// NoCommand keeps the store from running a git command where go-git is not let in.
+	NoCommand bool
+}
+
+// Git keeps the ledger on a branch of a repository.
+type Git struct {
+	opts   GitOptions
+	dir    string // of the repository; "" in memory
+	remote string // its name; "" when there is none
+	via    wire   // nil without a remote
+
+	mu   sync.Mutex // go-git's repository may not be shared
+	repo *git.Repository
+}
+
+var _ Store = (*Git)(nil)
+
+// OpenGit opens the ledger of the repository that dir is in: of a working tree, a linked one, or a bare repository.
+func OpenGit(dir string, o GitOptions) (*Git, error) {
+	repo, err := git.PlainOpenWithOptions(dir, &git.PlainOpenOptions{DetectDotGit: true, EnableDotGitCommonDir: true})
+	if errors.Is(err, git.ErrRepositoryNotExists) {
+		repo, err = git.PlainOpen(dir) // a bare one
+	}
+	if err != nil {
+		return nil, fmt.Errorf("opening the repository of %s for the ledger: %w", dir, err)
+	}
+	disk, ok := repo.Storer.(*filesystem.Storage)
+	if !ok {
+		return nil, fmt.Errorf("opening the repository of %s for the ledger: its objects are not on disk", dir)
+	}
+	return newGit(repo, disk.Filesystem().Root(), o)
+}
+
+// NewGit makes the store of a repository that need not be on disk.
+func NewGit(repo *git.Repository, o GitOptions) (*Git, error) {
+	o.NoCommand = true
+	return newGit(repo, "", o)
+}
+
+func newGit(repo *git.Repository, dir string, o GitOptions) (*Git, error) {
+	if o.Getenv == nil {
+		o.Getenv = os.Getenv
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Wait == nil {
+		o.Wait = waitTurn
+	}
+	g := &Git{opts: o, dir: dir, repo: repo}
+	conf, err := repo.Config()
+	if err != nil {
+		return nil, fmt.Errorf("reading the configuration of the repository for the ledger: %w", err)
+	}
+	urls := map[string]string{}
+	for name, r := range conf.Remotes {
+		if len(r.URLs) > 0 {
+			urls[name] = r.URLs[len(r.URLs)-1]
+		}
+	}
+	switch {
+	case urls["origin"] != "":
+		g.remote = "origin"
+	case len(urls) == 1:
+		for g.remote = range urls {
+		}
+	}
+	if g.remote != "" {
+		g.via = newWire(g, urls[g.remote])
+	}
+	return g, nil
+}
+
+// CommonDir is the repository's own directory, also for a linked working tree: where a Spool belongs. "" in memory.
+func (g *Git) CommonDir() string {
+	if g.dir == "" {
+		return ""
+	}
+	return commonDir(g.dir)
+}
+
+func commonDir(gitDir string) string {
+	data, err := os.ReadFile(filepath.Join(gitDir, "commondir"))
+	if err != nil {
+		return gitDir
+	}
+	common := strings.TrimSpace(string(data))
+	if !filepath.IsAbs(common) {
+		common = filepath.Join(gitDir, common)
+	}
+	return common
+}
+
+// HasRemote says that the ledger is shared with others.
+func (g *Git) HasRemote() bool { return g.via != nil }
+
+func (g *Git) String() string {
+	if g.remote == "" {
+		return "branch " + Branch
+	}
+	return "branch " + Branch + " of " + g.remote
+}
+
+func (g *Git) trackRef() plumbing.ReferenceName {
+	return plumbing.NewRemoteReferenceName(g.remote, Branch)
+}
+
+// tip is what a reference names; the zero hash when there is none, or its commit is not here.
+func (g *Git) tip(name plumbing.ReferenceName) plumbing.Hash {
+	ref, err := g.repo.Reference(name, true)
+	if err != nil {
+		return plumbing.ZeroHash
+	}
+	if _, err := g.repo.CommitObject(ref.Hash()); err != nil {
+		return plumbing.ZeroHash
+	}
+	return ref.Hash()
+}
+
+// known lists the tips that are here, without doubles: the remote's as it was last seen, then what only this clone has.
+func (g *Git) known() []plumbing.Hash {
+	names := []plumbing.ReferenceName{seenRef, localRef}
+	if g.remote != "" {
+		names = []plumbing.ReferenceName{g.trackRef(), seenRef, localRef}
+	}
+	var list []plumbing.Hash
+	for _, name := range names {
+		if id := g.tip(name); !id.IsZero() && !slices.Contains(list, id) {
+			list = append(list, id)
+		}
+	}
+	return list
+}
+
+// reopen makes objects visible that a git command has brought.
+func (g *Git) reopen() {
+	if disk, ok := g.repo.Storer.(*filesystem.Storage); ok {
+		fresh := filesystem.NewStorage(disk.Filesystem(), cache.NewObjectLRUDefault())
+		if repo, err := git.Open(fresh, nil); err == nil {
+			g.repo = repo
+		}
+	}
+}
+
+func (g *Git) objects() storage.Storer { return g.repo.Storer }
+
+// List gives the entries of all known tips.
+func (g *Git) List(ctx context.Context, prefix string) ([]Item, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	byPath := map[string]Item{}
+	for _, tip := range g.known() {
+		root, err := g.rootOf(tip)
+		if err != nil {
+			return nil, err
+		}
+		err = g.walk(ctx, root, prefix, func(path string, e object.TreeEntry) error {
+			if _, ok := byPath[path]; ok {
+				return nil
+			}
+			size, err := g.sizeOf(e)
+			byPath[path] = Item{path, size}
+			return err
+		})
+		if err != nil {
+			return nil, fmt.Errorf("listing the ledger on %s: %w", g, err)
+		}
+	}
+	var list []Item
+	for _, item := range byPath {
+		list = append(list, item)
+	}
+	slices.SortFunc(list, func(a, b Item) int { return compare(a.Path, b.Path) })
+	return list, nil
+}
+
+func (g *Git) sizeOf(e object.TreeEntry) (int64, error) {
+	if e.Mode == filemode.Submodule {
+		return 0, nil
+	}
+	size, err := g.repo.Storer.EncodedObjectSize(e.Hash)
+	if err != nil {
+		return 0, fmt.Errorf("reading the size of %s: %w", e.Name, err)
+	}
+	return size, nil
+}
+
+// Read gives an entry from the first known tip that has it.
+func (g *Git) Read(ctx context.Context, path string) ([]byte, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	for _, tip := range g.known() {
+		root, err := g.rootOf(tip)
+		if err != nil {
+			return nil, err
+		}
+		e, err := g.find(root, path)
+		if errors.Is(err, ErrNoEntry) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		return g.blob(e.Hash)
+	}
+	return nil, fmt.Errorf("%s: %w", path, ErrNoEntry)
+}
+
+func (g *Git) blob(id plumbing.Hash) ([]byte, error) {
+	b, err := g.repo.BlobObject(id)
+	if err != nil {
+		return nil, fmt.Errorf("reading an entry of the ledger: %w", err)
+	}
+	if b.Size > MaxSize {
+		return nil, tooLarge(b.Size)
+	}
+	r, err := b.Reader()
+	if err != nil {
+		return nil, fmt.Errorf("reading an entry of the ledger: %w", err)
+	}
+	defer r.Close()
+	return io.ReadAll(r)
+}

@@ -1,0 +1,307 @@
+package ledger
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-git/go-git/v5/config"
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/filemode"
+	"github.com/go-git/go-git/v5/plumbing/object"
+)
+
+// tries is how often entries are appended to a newer tip before it is given up: hundreds of jobs may end at once.
+const tries = 30
+
+// waitTurn waits a little longer each time, and at random, so that those who met do not meet again.
+func waitTurn(ctx context.Context, try int) error {
+	most := min(100*time.Millisecond<<min(try, 6), 4*time.Second)
+	t := time.NewTimer(most/4 + time.Duration(rand.Int64N(int64(most)))) //nolint:gosec // no secret
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// Sync asks the remote for its tip and gets what is new. The error is a *RewrittenError when that does not continue what was
+// seen before.
+func (g *Git) Sync(ctx context.Context) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.via == nil {
+		return nil
+	}
+	_, err := g.sync(ctx)
+	return err
+}
+
+// Ready is Sync, and asks whether pushing is allowed as far as the remote tells before a push.
+func (g *Git) Ready(ctx context.Context) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.via == nil {
+		return g.notCheckedOut()
+	}
+	if _, err := g.sync(ctx); err != nil {
+		return err
+	}
+	return g.via.mayPush(ctx)
+}
+
+func (g *Git) sync(ctx context.Context) (plumbing.Hash, error) {
+	seen := g.lastSeen() // before the remote is asked: another run of this clone may push meanwhile
+	tip, err := g.via.tip(ctx)
+	if err != nil {
+		return tip, fmt.Errorf("asking %s for its %s: %w", g.remote, Branch, err)
+	}
+	if !tip.IsZero() {
+		if _, err := g.repo.CommitObject(tip); err != nil {
+			if err := g.via.fetch(ctx, tip, g.known()); err != nil {
+				return tip, fmt.Errorf("fetching %s: %w", g, err)
+			}
+		}
+		if _, err := g.repo.CommitObject(tip); err != nil {
+			return tip, fmt.Errorf("%s names %s, which is no commit; see: git ls-remote %s %s", g, tip, g.remote, localRef)
+		}
+	}
+	if err := g.continues(ctx, seen, tip); err != nil {
+		return tip, err
+	}
+	if tip.IsZero() || tip == g.tip(seenRef) && tip == g.tip(g.trackRef()) {
+		return tip, nil
+	}
+	return tip, g.remember(ctx, tip)
+}
+
+// lastSeen is the remote's tip as it was seen last: by imgops, or before that by a git fetch.
+func (g *Git) lastSeen() plumbing.Hash {
+	if seen := g.tip(seenRef); !seen.IsZero() {
+		return seen
+	}
+	return g.tip(g.trackRef())
+}
+
+// continues checks that the remote's tip has all that was seen of it.
+func (g *Git) continues(ctx context.Context, seen, tip plumbing.Hash) error {
+	if seen.IsZero() || seen == tip {
+		return nil
+	}
+	accept := fmt.Sprintf("git update-ref %s %s", seenRef, tip)
+	if tip.IsZero() {
+		accept = fmt.Sprintf("git update-ref -d %s; git update-ref -d %s", seenRef, g.trackRef())
+	}
+	rewritten := func(format string, args ...any) error {
+		return &RewrittenError{
+			Where: g.String(), What: fmt.Sprintf(format, args...),
+			Fix: fmt.Sprintf("to have the old state back: git push --force %s %s:%s; if it was meant: %s", g.remote, seen, localRef, accept),
+		}
+	}
+	if tip.IsZero() {
+		return rewritten("it is gone, and its last known tip is %s", seen)
+	}
+	before, err := g.rootOf(seen)
+	if err != nil {
+		return err
+	}
+	now, err := g.rootOf(tip)
+	if err != nil {
+		return err
+	}
+	path, err := g.lost(before, now, "")
+	switch {
+	case err != nil:
+		return err
+	case path != "":
+		return rewritten("%s is not as it was (tip %s, last known tip %s)", path, tip, seen)
+	case !g.reaches(ctx, tip, seen):
+		return rewritten("its last known tip %s is no part of its history any more (tip %s)", seen, tip)
+	}
+	return nil
+}
+
+// remember notes the remote's tip, unless another run of this clone has noted a later one.
+func (g *Git) remember(ctx context.Context, tip plumbing.Hash) error {
+	for _, name := range []plumbing.ReferenceName{seenRef, g.trackRef()} {
+		old := g.tip(name)
+		if g.reaches(ctx, old, tip) {
+			continue
+		}
+		// Who notes a tip at this very moment is as right: what is not noted is asked for again.
+		if err := g.setRef(name, old, tip); err != nil && !errors.Is(err, errMoved) {
+			return fmt.Errorf("noting the tip of the ledger: %w", err)
+		}
+	}
+	return nil
+}
+
+// Append commits the entries and pushes them; without a remote they are on the local branch.
+func (g *Git) Append(ctx context.Context, message string, entries []Entry) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	files := map[string]plumbing.Hash{}
+	var blobs []plumbing.Hash
+	for _, e := range entries {
+		if _, err := parsePath(e.Path); err != nil {
+			return fmt.Errorf("adding %s to the ledger: %w", e.Path, err)
+		}
+		id, err := g.writeBlob(e.Data)
+		if err != nil {
+			return err
+		}
+		files[e.Path], blobs = id, append(blobs, id)
+	}
+	for try := 0; ; try++ {
+		err := g.appendOnce(ctx, message, files, blobs)
+		if !errors.Is(err, errMoved) {
+			return err
+		}
+		if try == tries {
+			return fmt.Errorf("adding %d entries to %s: others pushed first %d times", len(entries), g, tries)
+		}
+		if err := g.opts.Wait(ctx, try); err != nil {
+			return fmt.Errorf("adding %d entries to %s: %w", len(entries), g, err)
+		}
+	}
+}
+
+func (g *Git) appendOnce(ctx context.Context, message string, files map[string]plumbing.Hash, blobs []plumbing.Hash) error {
+	if g.via == nil {
+		return g.appendLocal(message, files)
+	}
+	tip, err := g.sync(ctx)
+	if err != nil {
+		return err
+	}
+	mine := g.tip(localRef)
+	all, blobs, err := g.withLocal(ctx, mine, tip, files, blobs)
+	if err != nil {
+		return err
+	}
+	commit, made, err := g.commit(tip, message, all)
+	if err != nil || commit == tip {
+		return err
+	}
+	if err := g.via.push(ctx, tip, commit, unique(append(made, blobs...))); err != nil {
+		return err
+	}
+	if err := g.remember(ctx, commit); err != nil {
+		return err
+	}
+	if local := g.tip(localRef); !local.IsZero() && g.notCheckedOut() == nil && local == mine { // all that it has is in the commit
+		if err := g.setRef(localRef, local, commit); err != nil && !errors.Is(err, errMoved) {
+			return err
+		}
+	}
+	return nil
+}
+
+// unique removes doubles: entries can have the same content.
+func unique(ids []plumbing.Hash) []plumbing.Hash {
+	slices.SortFunc(ids, func(a, b plumbing.Hash) int { return bytes.Compare(a[:], b[:]) })
+	return slices.Compact(ids)
+}
+
+// withLocal adds what only the local branch has, from a time without a remote.
+func (g *Git) withLocal(ctx context.Context, local, tip plumbing.Hash, files map[string]plumbing.Hash, blobs []plumbing.Hash) (map[string]plumbing.Hash, []plumbing.Hash, error) {
+	if local.IsZero() || local == tip {
+		return files, blobs, nil
+	}
+	mine, err := g.rootOf(local)
+	if err != nil {
+		return nil, nil, err
+	}
+	theirs, err := g.rootOf(tip)
+	if err != nil {
+		return nil, nil, err
+	}
+	all := map[string]plumbing.Hash{}
+	err = g.walk(ctx, mine, "", func(path string, e object.TreeEntry) error {
+		if _, bad := parsePath(path); bad != nil || e.Mode != filemode.Regular {
+			return nil //nolint:nilerr // not ours to push
+		}
+		if _, err := g.find(theirs, path); errors.Is(err, ErrNoEntry) {
+			all[path], blobs = e.Hash, append(blobs, e.Hash)
+		} else if err != nil {
+			return err
+		}
+		return nil
+	})
+	for path, blob := range files {
+		all[path] = blob
+	}
+	return all, blobs, err
+}
+
+func (g *Git) appendLocal(message string, files map[string]plumbing.Hash) error {
+	if err := g.notCheckedOut(); err != nil {
+		return err
+	}
+	tip := g.tip(localRef)
+	commit, _, err := g.commit(tip, message, files)
+	if err != nil || commit == tip {
+		return err
+	}
+	return g.setRef(localRef, tip, commit)
+}
+
+// commit writes the commit that adds the files to a tip, and lists the trees and commits that it made. It is the tip when
+// there is nothing to add.
+func (g *Git) commit(tip plumbing.Hash, message string, files map[string]plumbing.Hash) (plumbing.Hash, []plumbing.Hash, error) {
+	root, err := g.rootOf(tip)
+	if err != nil {
+		return tip, nil, err
+	}
+	c := &change{}
+	tree, err := g.graft(root, "", files, c)
+	if err != nil || tree == root {
+		return tip, nil, err
+	}
+	who := g.signature()
+	commit := &object.Commit{Author: who, Committer: who, Message: message, TreeHash: tree}
+	if !tip.IsZero() {
+		commit.ParentHashes = []plumbing.Hash{tip}
+	}
+	id, err := g.write(commit)
+	return id, append(c.made, id), err
+}
+
+// signature is who commits: as Git would say, else imgops itself.
+func (g *Git) signature() object.Signature {
+	name, email := g.opts.Getenv("GIT_AUTHOR_NAME"), g.opts.Getenv("GIT_AUTHOR_EMAIL")
+	if conf, err := g.repo.ConfigScoped(config.SystemScope); err == nil {
+		name, email = cmp.Or(name, conf.User.Name), cmp.Or(email, conf.User.Email)
+	}
+	return object.Signature{Name: cmp.Or(name, "imgops"), Email: cmp.Or(email, "imgops@localhost"), When: g.opts.Now()}
+}
+
+// notCheckedOut is an error when some working tree is on the branch: moving it would make that one's files look deleted.
+func (g *Git) notCheckedOut() error {
+	if g.dir == "" {
+		return nil
+	}
+	common := commonDir(g.dir)
+	if conf, err := g.repo.Config(); err == nil && conf.Core.IsBare && g.dir == common {
+		return nil
+	}
+	heads, _ := filepath.Glob(filepath.Join(common, "worktrees", "*", "HEAD")) // its pattern is well formed
+	at := slices.IndexFunc(append([]string{filepath.Join(common, "HEAD")}, heads...), func(file string) bool {
+		head, err := os.ReadFile(file)
+		return err == nil && strings.TrimSpace(string(head)) == "ref: "+string(localRef)
+	})
+	if at < 0 {
+		return nil
+	}
+	return &RefusedError{Where: "branch " + Branch, Err: errors.New("it is checked out"), Fix: "go to another branch: git switch -"}
+}
