@@ -23,18 +23,30 @@ type Decision struct {
 	Reason string `json:"reason"`
 	Image  string `json:"image"` // id in the build location; "" when one has to be built
 
-	// Candidate is the image that is to be verified or promoted, or that is the default; zero when one has to be built.
+	// Rejected is why a person has rejected the image of the digest, where there is no other one: the digest is then
+	// neither built nor promoted. Held says that a person holds the role somewhere.
+	Rejected string `json:"-"`
+	Held     bool   `json:"-"`
+
+	// Candidate is the image that is to be verified or promoted, or that is the default; zero when one has to be built, and when it was rejected.
 	Candidate Image `json:"-"`
 }
 
 // Next decides what a role needs: an image of its digest, then a verification of one, then its promotion. candidates
 // are the images of the build location (those of other roles and digests are passed over), defaults what Defaults said.
 // An image counts when it is available or on its way, was not rejected, and was not built from uncommitted changes;
-// for a wanted commit that is itself dirty those count too, but such a tree is never promoted.
+// for a wanted commit that is itself dirty those count too, but such a tree is never promoted. A digest whose image was
+// rejected is not built again by itself, for the same recipe would bring back what a person did not want.
 func Next(want Wanted, candidates []Image, defaults []Default) Decision {
 	d := Decision{Role: want.Role, Digest: want.Digest}
 	dirty := strings.HasSuffix(want.Commit, DirtySuffix)
 	usable, unusable := sift(want, candidates, dirty)
+	d.Held = noteOf(want.Role, defaults) != ""
+	if img, ok := rejectedOf(want, candidates); ok && len(usable) == 0 {
+		d.Action, d.Image, d.Rejected = ActionNone, img.ID, img.Rejected
+		d.Reason = "rejected: " + img.Rejected + " (" + img.ID + "); " + RejectedFix(want.Role, img.Rejected)
+		return d
+	}
 	if len(usable) == 0 {
 		d.Action, d.Reason = ActionBuild, "no image of digest "+shortDigest(want.Digest)+" exists"+unusable
 		return d
@@ -52,7 +64,7 @@ func Next(want Wanted, candidates []Image, defaults []Default) Decision {
 	switch {
 	case len(left) == 0 && len(held) > 0 && len(held) == total:
 		d.Action = ActionNone
-		d.Reason = "verified, and not promoted: " + cmp.Or(noteOf(want.Role, defaults), "held") + "; let it go with: imgops release " + want.Role
+		d.Reason = "verified, and not promoted: " + noteOf(want.Role, defaults) + "; let it go with: imgops release " + want.Role
 	case len(left) == 0 && len(held) > 0:
 		d.Action = ActionNone
 		d.Reason = fmt.Sprintf("default in %d of %d locations; held in %s", total-len(held), total, strings.Join(held, ", "))
@@ -65,6 +77,24 @@ func Next(want Wanted, candidates []Image, defaults []Default) Decision {
 		d.Reason = fmt.Sprintf("%d of %d locations are behind: %s", len(left), total, strings.Join(left, ", "))
 	}
 	return d
+}
+
+// rejectedOf is the newest image of the wanted digest that was rejected.
+func rejectedOf(want Wanted, candidates []Image) (newest Image, ok bool) {
+	for _, img := range candidates {
+		if img.Role == want.Role && img.Digest == want.Digest && img.Rejected != "" && (!ok || img.Created.After(newest.Created)) {
+			newest, ok = img, true
+		}
+	}
+	return newest, ok
+}
+
+// RejectedFix says what helps where the image of a role's digest is rejected.
+func RejectedFix(role, reason string) string {
+	if isRejectedBase(reason) {
+		return "change the role that it is built on, or have that one built anew: imgops update --refresh"
+	}
+	return "change the recipe, or have it built anew: imgops update --refresh " + role
 }
 
 // sift picks the images that count; the text says why others of the digest do not.
@@ -130,11 +160,11 @@ func behind(want Wanted, defaults []Default) (left, held []string, total int) {
 	return left, held, len(locations)
 }
 
-// noteOf is what is said of the first held default of a role.
+// noteOf is what is said of the first held default of a role; "" where none is held.
 func noteOf(role string, defaults []Default) string {
 	for _, d := range defaults {
 		if d.Role == role && d.Status == StatusHeld {
-			return d.Note
+			return cmp.Or(d.Note, "held")
 		}
 	}
 	return ""
@@ -160,10 +190,14 @@ func Taint(list []Image) {
 
 // RejectedBase is why an image is rejected whose base was.
 func RejectedBase(base, reason string) string {
-	if strings.HasPrefix(reason, "base ") && strings.Contains(reason, " is rejected: ") {
+	if isRejectedBase(reason) {
 		return reason // it names the first one of the chain
 	}
 	return "base " + base + " is rejected: " + reason
+}
+
+func isRejectedBase(reason string) bool {
+	return strings.HasPrefix(reason, "base ") && strings.Contains(reason, " is rejected: ")
 }
 
 func trueFirst(a, b bool) int {

@@ -44,6 +44,8 @@ func TestNext(t *testing.T) {
 		action     string
 		image      string
 		reason     string
+
+		noCandidate bool
 	}{
 		"no image": {want: wantWeb, action: "build", reason: "no image of digest 1a2b3c4d exists"},
 		"other role and digest": {
@@ -53,10 +55,26 @@ func TestNext(t *testing.T) {
 		"unusable": {
 			want: wantWeb, action: "build",
 			candidates: []Image{
-				candidate("ami-1", func(i *Image) { i.Rejected = "slow" }), candidate("ami-2", func(i *Image) { i.Commit += DirtySuffix }),
-				candidate("ami-3", state("failed")),
+				candidate("ami-2", func(i *Image) { i.Commit += DirtySuffix }), candidate("ami-3", state("failed")),
 			},
-			reason: "no image of digest 1a2b3c4d exists (ami-1 is rejected, ami-2 was built from uncommitted changes, ami-3 is failed)",
+			reason: "no image of digest 1a2b3c4d exists (ami-2 was built from uncommitted changes, ami-3 is failed)",
+		},
+		"rejected": {
+			want: wantWeb, action: "none", image: "ami-2", noCandidate: true,
+			candidates: []Image{
+				candidate("ami-1", created(1), func(i *Image) { i.Rejected = "slow" }), candidate("ami-2", created(2), func(i *Image) { i.Rejected = "leaks" }),
+				candidate("ami-3", func(i *Image) { i.Rejected, i.Role = "x", "db" }), candidate("ami-4", func(i *Image) { i.Rejected, i.Digest = "x", "sha256:99" }),
+			},
+			reason: "rejected: leaks (ami-2); change the recipe, or have it built anew: imgops update --refresh web",
+		},
+		"built on a rejected one": {
+			want: wantWeb, action: "none", image: "ami-1", noCandidate: true,
+			candidates: []Image{candidate("ami-1", func(i *Image) { i.Rejected = RejectedBase("ami-0", "CVE") })},
+			reason:     "rejected: base ami-0 is rejected: CVE (ami-1); change the role that it is built on, or have that one built anew: imgops update --refresh",
+		},
+		"rejected, and built again on purpose": {
+			want: wantWeb, action: "promote", image: "ami-2", candidates: []Image{candidate("ami-1", func(i *Image) { i.Rejected = "slow" }), candidate("ami-2")},
+			reason: "2 of 2 locations are behind: 222222222222/us-east-1 (missing), 333333333333/us-east-1 (missing)",
 		},
 		"pending":        {want: wantWeb, candidates: []Image{candidate("ami-1", state("pending"), verified(""))}, action: "verify", image: "ami-1", reason: "not verified yet"},
 		"other tests":    {want: wantWeb, candidates: []Image{candidate("ami-1", verified("sha256:88888888aa"))}, action: "verify", image: "ami-1", reason: "verified by other tests (88888888, now 77777777)"},
@@ -95,6 +113,10 @@ func TestNext(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d := Next(c.want, c.candidates, c.defaults)
 			require.Equal(t, []string{c.action, c.image, c.reason}, []string{d.Action, d.Image, d.Reason})
+			if c.noCandidate {
+				require.Empty(t, d.Candidate.ID)
+				return
+			}
 			require.Equal(t, c.image, d.Candidate.ID)
 		})
 	}

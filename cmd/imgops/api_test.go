@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -92,16 +93,31 @@ func (w *apiWorld) do(code int, args ...string) (stdout, stderr string) {
 	return out.String(), errs.String()
 }
 
-// bake registers the image that a build and a verification of the role would have left.
+// bake registers the image that a build and a verification of role web would have left.
 func (w *apiWorld) bake() string {
 	w.t.Helper()
-	out, _ := w.do(exitDone, "show", "web", "-o", "json")
+	return w.bakeRole("web")
+}
+
+// images lists the fleet's images in the build location.
+func (w *apiWorld) images() []images.Image {
+	w.t.Helper()
+	catalogue, err := images.Open(w.t.Context(), w.box, apiHome)
+	require.NoError(w.t, err)
+	list, err := catalogue.OfFleet(w.t.Context(), "acme")
+	require.NoError(w.t, err)
+	return list
+}
+
+func (w *apiWorld) bakeRole(name string) string {
+	w.t.Helper()
+	out, _ := w.do(exitDone, "show", name, "-o", "json")
 	role := decode[struct {
 		Digest      string `json:"digest"`
 		TestsDigest string `json:"tests_digest"`
 	}](w.t, out)
 	return w.box.Register(w.t, apiHome, images.Image{
-		Name: "acme-web-" + short(role.Digest), Fleet: "acme", Role: "web", Digest: role.Digest, Commit: w.git("rev-parse", "HEAD"), Run: "run-1",
+		Name: fmt.Sprintf("acme-%s-%s-%d", name, short(role.Digest), len(w.images())), Fleet: "acme", Role: name, Digest: role.Digest, Commit: w.git("rev-parse", "HEAD"), Run: "run-1",
 		BuiltAt: time.Now(), Verified: role.TestsDigest,
 	}).ID
 }

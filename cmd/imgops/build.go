@@ -25,7 +25,7 @@ func buildCommand(a *app) *cobra.Command {
 			"With uncommitted changes it builds what is on disk; such an image can be verified but never promoted.",
 		RunE: func(c *cobra.Command, args []string) error { return a.runBuild(c.Context(), args, force) },
 	}
-	c.Flags().BoolVar(&force, "force", false, "build the named roles even if an image of their digest exists")
+	c.Flags().BoolVar(&force, "force", false, "build the named roles even if an image of their digest exists, or was rejected")
 	return c
 }
 
@@ -46,7 +46,7 @@ func (a *app) runBuild(ctx context.Context, names []string, force bool) error {
 	if force {
 		for _, r := range selected {
 			d := found.decisions[r.Name]
-			d.Action, d.Reason = images.ActionBuild, "asked for with --force"
+			d.Action, d.Reason, d.Rejected = images.ActionBuild, "asked for with --force", ""
 			found.decisions[r.Name] = d
 		}
 	}

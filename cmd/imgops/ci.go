@@ -120,8 +120,13 @@ func (j *ciJob) ciMain(ctx context.Context, list []*roles.Role) ([]outcome, erro
 	outcomes, found, err := j.bring(ctx, list)
 	var chosen []candidate
 	for _, o := range outcomes {
-		if i := index(list, o.Role); i >= 0 && o.err == nil {
+		if i := index(list, o.Role); i >= 0 && o.err == nil && o.decision.Rejected == "" {
 			chosen = append(chosen, candidate{list[i], o.image})
+		}
+	}
+	for _, o := range outcomes {
+		if o.decision.Rejected != "" && o.decision.Held {
+			j.noteRejected(o.decision)
 		}
 	}
 	if len(chosen) == 0 {

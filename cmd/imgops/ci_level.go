@@ -69,6 +69,9 @@ func parentReady(r *roles.Role, decisions map[string]images.Decision) error {
 		return nil
 	}
 	first := fmt.Sprintf("level %d has to run first: imgops ci --role %s --level %d", level(r.Parent), r.Parent.Name, level(r.Parent))
+	if d := decisions[r.Parent.Name]; d.Rejected != "" {
+		return refuseRejected(r.Parent.Name, d)
+	}
 	switch decisions[r.Parent.Name].Action {
 	case images.ActionBuild:
 		return fmt.Errorf("its parent %s has no image of digest %s yet; %s", r.Parent.Name, short(r.Parent.Digest), first)

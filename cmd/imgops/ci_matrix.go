@@ -111,6 +111,9 @@ func (j *ciJob) needed(ctx context.Context) ([]fanJob, error) {
 	has := map[string]bool{}
 	for _, r := range pool {
 		d := found.decisions[r.Name]
+		if d.Rejected != "" {
+			j.note("%s: %s", r.Name, d.Reason)
+		}
 		promote := j.promote && d.Action == images.ActionPromote && index(meant, r.Name) >= 0
 		if d.Action != images.ActionBuild && d.Action != images.ActionVerify && !promote {
 			continue

@@ -148,6 +148,11 @@ func (s *session) noteHeld(r promoter.Result) {
 	}
 }
 
+// noteRejected tells of a held role whose digest is rejected: as long as it is held, that is no error.
+func (s *session) noteRejected(d images.Decision) {
+	s.note("%s is held, and its digest is %s", d.Role, d.Reason)
+}
+
 // places lists where images of the fleet are: the build account in each Region, and accounts with copies of their own.
 func (s *session) places() []images.Location {
 	list := append([]images.Location{s.home}, s.copyPlaces()...)

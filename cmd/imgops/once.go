@@ -78,6 +78,9 @@ func (w *worker) built(ctx context.Context, r *roles.Role) (images.Image, error)
 		return images.Image{}, err
 	}
 	d := images.Next(w.wanted(r), list, nil)
+	if d.Rejected != "" {
+		return images.Image{}, refuseRejected(r.Name, d)
+	}
 	if d.Action == images.ActionBuild {
 		return images.Image{}, nil
 	}

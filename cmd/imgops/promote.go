@@ -50,7 +50,18 @@ func (a *app) runPromote(ctx context.Context, o *promoteOptions, names []string)
 	}
 	var chosen []candidate
 	for _, r := range list {
-		chosen = append(chosen, candidate{r, found.decisions[r.Name].Candidate})
+		d := found.decisions[r.Name]
+		if d.Rejected != "" && d.Held {
+			s.noteRejected(d)
+			continue
+		}
+		if d.Rejected != "" {
+			return refuseRejected(r.Name, d)
+		}
+		chosen = append(chosen, candidate{r, d.Candidate})
+	}
+	if len(chosen) == 0 {
+		return a.print(promoter.Result{Done: []promoter.Step{}, Left: []promoter.Left{}}, table{Rows: [][]string{{"nothing to do"}}})
 	}
 	stop := s.log.beat()
 	defer stop()

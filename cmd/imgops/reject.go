@@ -18,7 +18,8 @@ func rejectCommand(a *app) *cobra.Command {
 		Use:   "reject IMAGE --reason TEXT",
 		Short: "Mark an image so that it, and what was built on it, is never promoted again",
 		Long: "reject tags the image, its copies in all Regions and accounts, and the images that were built on it. Where one of them is the\n" +
-			"default it stays, with a warning: imgops rollback moves the pointers away from it. The role's next build makes another image.",
+			"default it stays, with a warning: imgops rollback moves the pointers away from it. The same recipe is not built again by itself:\n" +
+			"change it, or stamp it with imgops update --refresh ROLE, or have it built with imgops build --force ROLE.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			why, err := reasonOf(c, reason)

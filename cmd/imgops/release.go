@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/imgops/imgops/images"
+	"github.com/imgops/imgops/promoter"
 	"github.com/imgops/imgops/roles"
 )
 
@@ -68,6 +69,9 @@ func (p *pipeline) release(ctx context.Context, list []*roles.Role, decisions ma
 // bring finds or builds the candidate of one role, and verifies it.
 func (p *pipeline) bring(ctx context.Context, r *roles.Role, d images.Decision, done *results) (images.Image, string, error) {
 	img, result := d.Candidate, "unchanged"
+	if d.Rejected != "" && !d.Held {
+		return img, "failed", refuseRejected(r.Name, d)
+	}
 	if d.Action == images.ActionBuild {
 		base, err := p.baseOf(ctx, r, done)
 		if err != nil {
@@ -97,5 +101,16 @@ func (p *pipeline) baseOf(ctx context.Context, r *roles.Role, done *results) (im
 	if img := done.image(r.Parent.Name); img.ID != "" {
 		return img, nil
 	}
+	if d := done.decision(r.Parent.Name); d.Rejected != "" {
+		return images.Image{}, refuseRejected(r.Parent.Name, d)
+	}
 	return images.Image{}, fmt.Errorf("its parent %s has no image of digest %s", r.Parent.Name, short(r.Parent.Digest))
+}
+
+// refuseRejected ends the work on a digest whose image a person has rejected: what is built of it again would be the same.
+func refuseRejected(role string, d images.Decision) error {
+	return &promoter.RefusedError{
+		Rule: promoter.RuleRejected, Role: role, Message: fmt.Sprintf("image %s of its digest %s is rejected: %s", d.Image, short(d.Digest), d.Rejected),
+		Fix: images.RejectedFix(role, d.Rejected),
+	}
 }

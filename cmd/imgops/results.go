@@ -50,14 +50,25 @@ func (r *results) image(role string) images.Image {
 	return images.Image{}
 }
 
+func (r *results) decision(role string) images.Decision {
+	if i, ok := r.index[role]; ok {
+		return r.list[i].decision // set once
+	}
+	return images.Decision{}
+}
+
 func (r *results) fail(i int, w roles.Outcome) {
 	if w.Err == nil {
 		return
 	}
 	o := &r.list[i]
 	o.err, o.Error, o.Result = w.Err, w.Err.Error(), "failed"
-	if skipped(w.Err) {
+	var refused *promoter.RefusedError
+	switch {
+	case skipped(w.Err):
 		o.Result = "skipped"
+	case errors.As(w.Err, &refused):
+		o.Result = "refused"
 	}
 }
 

@@ -105,7 +105,7 @@ func TestNightAndDay(t *testing.T) {
 	require.Len(t, decode[rejection](t, out).Defaults, 2)
 	require.Contains(t, w.requireDefaults(one, "held")[0].Note, "rejected: CVE")
 	out, _ = w.do(exitDone, "plan")
-	require.Contains(t, out, one+" is rejected")
+	require.Contains(t, out, "rejected: CVE ("+one+")")
 	w.do(exitRefused, "rollback", "web", "--reason", "x", "--to", one)
 	w.do(exitDone, "rollback", "web", "--reason", "x", "--to", two)
 	w.requireDefaults(two, "held")

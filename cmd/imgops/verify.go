@@ -62,6 +62,9 @@ func (a *app) runVerify(ctx context.Context, o *verifyOptions, names []string) e
 		if d.Action == images.ActionBuild {
 			return fmt.Errorf("role %s has nothing to verify: %s; build it: imgops build %s", r.Name, d.Reason, r.Name)
 		}
+		if d.Rejected != "" {
+			return refuseRejected(r.Name, d)
+		}
 		if o.again || o.keep {
 			d.Action = images.ActionVerify
 			found.decisions[r.Name] = d

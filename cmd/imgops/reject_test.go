@@ -1,0 +1,102 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/imgops/imgops/images"
+)
+
+// TestHoldOutlastsMerges rolls back by night: what is merged later, new content too, does not undo it until the release.
+func TestHoldOutlastsMerges(t *testing.T) {
+	w := newAPIWorld(t)
+	w.commit("one")
+	one := w.bake()
+	w.do(exitDone, "ci", "--event", "push")
+	w.commit("two")
+	w.bake()
+	w.do(exitDone, "ci", "--event", "push")
+	w.do(exitDone, "rollback", "web", "--reason", "it leaks")
+	w.commit("three")
+	three := w.bake()
+	for range 2 {
+		_, errs := w.do(exitDone, "ci", "--event", "push")
+		require.Contains(t, errs, "web is not promoted: held by ")
+		w.requireDefaults(one, "held")
+	}
+	w.do(exitDone, "release", "web")
+	w.do(exitDone, "ci", "--event", "push")
+	w.requireDefaults(three, "current")
+}
+
+// TestRejectedDigest rejects what main has: the same recipe is neither built again nor promoted, until somebody changes it,
+// stamps it, or builds it on purpose.
+func TestRejectedDigest(t *testing.T) {
+	w := newAPIWorld(t)
+	w.commit("one")
+	one := w.bake()
+	w.do(exitDone, "ci", "--event", "push")
+	w.do(exitDone, "reject", one, "--reason", "CVE-2026-1")
+	const rule = "change the recipe, or have it built anew: imgops update --refresh web"
+
+	out, _ := w.do(exitDone, "plan", "-o", "json", "--detailed-exitcode")
+	d := decode[[]images.Decision](t, out)[0]
+	require.Equal(t, []string{"none", "rejected: CVE-2026-1 (" + one + "); " + rule, one}, []string{d.Action, d.Reason, d.Image})
+	for _, command := range [][]string{{"ci", "--event", "push"}, {"promote"}, {"build"}, {"verify"}, {"ci", "--event", "push", "--level", "0"}} {
+		_, errs := w.do(exitRefused, command...)
+		require.Contains(t, errs, "refused (rejected): image "+one+" of its digest", command)
+		require.Contains(t, errs, "is rejected: CVE-2026-1; "+rule, command)
+	}
+	out, _ = w.do(exitRefused, "ci", "--event", "push", "-o", "json")
+	require.Equal(t, "refused", decode[[]done](t, out)[0].Result)
+	require.Contains(t, w.requireDefaults(one, "current")[0].Note, "rejected: CVE-2026-1", "it stays the default, and is flagged")
+	require.Len(t, w.images(), 1, "nothing was built")
+
+	// Other roles go on.
+	w.write("roles/db/image.yaml", "base: {image: ami-0123456789abcdef0}\nverify: [{suite: default}]\n")
+	w.write("roles/db/tests/default/true.sh", "#!/bin/sh\ntrue\n")
+	w.write("roles/db/tasks/main.yml", "- ansible.builtin.ping:\n")
+	w.commit("one")
+	db := w.bakeRole("db")
+	out, _ = w.do(exitRefused, "ci", "--event", "push", "-o", "json")
+	for _, o := range decode[[]done](t, out) {
+		require.Equal(t, map[string]string{"web": "refused", "db": "promoted"}[o.Role], o.Result)
+	}
+	out, _ = w.do(exitDone, "list", "db", "-o", "json")
+	require.Equal(t, db, decode[[]images.Default](t, out)[0].Image)
+
+	// As long as the role is held it is no error.
+	w.do(exitDone, "hold", "web", "--reason", "until it is mended")
+	_, errs := w.do(exitDone, "ci", "--event", "push")
+	require.Contains(t, errs, "web is held, and its digest is rejected: CVE-2026-1")
+	w.do(exitDone, "promote")
+	w.do(exitDone, "release", "web")
+
+	// What was built on purpose of the same recipe counts again.
+	two := w.bake()
+	w.do(exitDone, "ci", "--event", "push")
+	out, _ = w.do(exitDone, "list", "web", "-o", "json")
+	require.Equal(t, two, decode[[]images.Default](t, out)[0].Image)
+}
+
+// TestRejectedParent rejects a parent: its children are not promoted, and not built on it.
+func TestRejectedParent(t *testing.T) {
+	w := newAPIWorld(t)
+	w.write("roles/child/image.yaml", "base: {role: web}\nverify: [{suite: default}]\n")
+	w.write("roles/child/tests/default/true.sh", "#!/bin/sh\ntrue\n")
+	w.write("roles/child/tasks/main.yml", "- ansible.builtin.ping:\n")
+	w.commit("one")
+	web := w.bake()
+	w.do(exitDone, "reject", web, "--reason", "CVE-2026-1")
+	out, _ := w.do(exitRefused, "ci", "--event", "push", "-o", "json")
+	for _, o := range decode[[]done](t, out) {
+		require.Equal(t, map[string]string{"web": "refused", "child": "skipped"}[o.Role], o.Result)
+	}
+	_, errs := w.do(exitRefused, "ci", "--event", "push", "--level", "1")
+	require.Contains(t, errs, "image "+web+" of its digest")
+	w.do(exitDone, "hold", "web", "--reason", "until it is mended")
+	_, errs = w.do(exitRefused, "ci", "--event", "push")
+	require.Contains(t, errs, "image "+web+" of its digest")
+	require.Len(t, w.images(), 1, "nothing was built")
+}
