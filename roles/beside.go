@@ -28,11 +28,8 @@ func (c *reacher) ansible(dir string) {
 		return
 	}
 	c.all, c.problems = c.all || common.all, append(c.problems, common.problems...)
-	for p := range common.asked {
-		c.asked[p] = true
-	}
-	for p, e := range common.found {
-		c.found[p] = e
+	if !slices.Contains(c.common, common) {
+		c.common = append(c.common, common)
 	}
 }
 

@@ -9,10 +9,11 @@ import (
 // parseCache remembers what was read, by content id, so that a second load of a repository (the base of a pull
 // request, say) parses only what differs.
 type parseCache struct {
-	mu          sync.Mutex
-	definitions map[definitionKey]*definition
-	scanned     map[factsKey]*ansibleFacts
+	definitions *definitions
 	quiet       *quietRoles
+
+	mu      sync.Mutex
+	scanned map[factsKey]*ansibleFacts
 }
 
 type definitionKey struct {
@@ -28,19 +29,13 @@ type factsKey struct {
 }
 
 func newParseCache(gitDir string) *parseCache {
-	return &parseCache{definitions: map[definitionKey]*definition{}, scanned: map[factsKey]*ansibleFacts{}, quiet: newQuietRoles(gitDir)}
+	return &parseCache{definitions: newDefinitions(gitDir), scanned: map[factsKey]*ansibleFacts{}, quiet: newQuietRoles(gitDir)}
 }
 
-func (c *parseCache) definition(k definitionKey) *definition {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.definitions[k]
-}
-
-func (c *parseCache) setDefinition(k definitionKey, d *definition) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.definitions[k] = d
+// save writes what is worth remembering between runs.
+func (c *parseCache) save() {
+	c.definitions.save()
+	c.quiet.save()
 }
 
 func (c *parseCache) facts(k factsKey) *ansibleFacts {

@@ -24,6 +24,8 @@ type checkout struct {
 	fileMode bool // core.filemode: the executable bit on disk means something
 	unborn   bool // there is no commit: what is not tracked may be what the first one will hold
 	ignores  *ignores
+	names    *listings
+	root     *diskRoot
 	group    *errgroup.Group
 
 	mu   sync.Mutex
@@ -31,7 +33,7 @@ type checkout struct {
 }
 
 // checkout reads the fleet's part of the working tree.
-func (r *Repo) checkout(ctx context.Context) (*tree, map[plumbing.Hash]string, error) {
+func (r *Repo) checkout(ctx context.Context) (_ *tree, _ map[plumbing.Hash]string, err error) {
 	idx, err := r.readIndex()
 	if err != nil {
 		return nil, nil, err
@@ -43,8 +45,13 @@ func (r *Repo) checkout(ctx context.Context) (*tree, map[plumbing.Hash]string, e
 	if err != nil {
 		return nil, nil, err
 	}
+	disk, err := openRoot(r.root)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { err = errors.Join(err, disk.close()) }()
 	c := &checkout{
-		repo: r, index: idx, disk: map[plumbing.Hash]string{}, ignores: newIgnores(r, cfg),
+		repo: r, index: idx, disk: map[plumbing.Hash]string{}, ignores: newIgnores(r, cfg), names: newListings(r.gitDir, r.prefix), root: disk,
 		unborn:   errors.Is(headErr, plumbing.ErrReferenceNotFound),
 		fileMode: cfg.Raw.Section("core").Option("filemode") != "false",
 	}
@@ -62,14 +69,15 @@ func (r *Repo) checkout(ctx context.Context) (*tree, map[plumbing.Hash]string, e
 	if err := errors.Join(err, c.group.Wait()); err != nil {
 		return nil, nil, err
 	}
-	t := root.finish()
-	return t, c.disk, nil
+	c.names.save()
+	return root.finishTop(), c.disk, nil
 }
 
 // pending is a directory whose subdirectories may still be read by other goroutines.
 type pending struct {
 	entries []entry
 	below   []*pending // by index of entries; nil for a file
+	done    *tree      // once finished
 }
 
 func (p *pending) add(e entry, below *pending) {
@@ -80,8 +88,26 @@ func (p *pending) grow(n int) {
 	p.entries, p.below = make([]entry, 0, n), make([]*pending, 0, n)
 }
 
+// finishTop is finish with the directories at depth two, one for each role, done in parallel.
+func (p *pending) finishTop() *tree {
+	var deep []*pending
+	for _, top := range p.below {
+		if top != nil {
+			deep = append(deep, slices.DeleteFunc(slices.Clone(top.below), func(b *pending) bool { return b == nil })...)
+		}
+	}
+	_ = each(context.Background(), len(deep), func(i int) error { // it fails only when cancelled
+		deep[i].done = deep[i].finish()
+		return nil
+	})
+	return p.finish()
+}
+
 // finish computes the ids bottom up and leaves out empty directories, which Git does not have.
 func (p *pending) finish() *tree {
+	if p.done != nil {
+		return p.done
+	}
 	kept := p.entries[:0]
 	for i, e := range p.entries {
 		if p.below[i] != nil {
@@ -100,21 +126,20 @@ func (p *pending) finish() *tree {
 }
 
 // dir reads one directory: what is tracked below it, in the index's order, and what else is there.
-func (c *checkout) dir(ctx context.Context, into *pending, rel string, tracked []indexEntry) (err error) {
+func (c *checkout) dir(ctx context.Context, into *pending, rel string, tracked []indexEntry) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	disk, err := readDir(filepath.Join(c.repo.root, filepath.FromSlash(rel)))
+	files, err := c.names.list(c.root, rel)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, disk.close()) }()
 	skip := 0
 	if rel != "" {
 		skip = len(rel) + 1
 	}
-	known := make([]bool, len(disk.files))
-	into.grow(len(disk.files))
+	known := make([]bool, len(files))
+	into.grow(len(files))
 	for i := 0; i < len(tracked); {
 		name, _, deeper := strings.Cut(tracked[i].path[skip:], "/")
 		end := i + 1
@@ -122,8 +147,12 @@ func (c *checkout) dir(ctx context.Context, into *pending, rel string, tracked [
 			prefix := tracked[i].path[:skip+len(name)+1]
 			end += sort.Search(len(tracked)-end, func(j int) bool { return !strings.HasPrefix(tracked[end+j].path, prefix) })
 		}
-		at, there := slices.BinarySearchFunc(disk.files, name, func(f diskFile, name string) int { return strings.Compare(f.name, name) })
-		done, err := c.name(ctx, into, rel, name, tracked[i:end], deeper, disk, at, there)
+		at, there := slices.BinarySearchFunc(files, name, func(f diskFile, name string) int { return strings.Compare(f.name, name) })
+		var found *diskFile
+		if there {
+			found = &files[at]
+		}
+		done, err := c.name(ctx, into, rel, name, tracked[i:end], deeper, found)
 		if err != nil {
 			return err
 		}
@@ -132,16 +161,16 @@ func (c *checkout) dir(ctx context.Context, into *pending, rel string, tracked [
 		}
 		i = end
 	}
-	return c.untracked(ctx, into, rel, disk, known)
+	return c.untracked(ctx, into, rel, files, known)
 }
 
-// name reads one tracked name of a directory. It says whether the name is done with: what stands in place of
-// something else is read as untracked.
-func (c *checkout) name(ctx context.Context, into *pending, rel, name string, tracked []indexEntry, deeper bool, disk *openDir, at int, there bool) (bool, error) {
+// name reads one tracked name of a directory; found is what stands there, or nil. It says whether the name is done
+// with: what stands in place of something else is read as untracked.
+func (c *checkout) name(ctx context.Context, into *pending, rel, name string, tracked []indexEntry, deeper bool, found *diskFile) (bool, error) {
 	if !deeper {
-		return c.tracked(into, name, &tracked[0], disk, at, there)
+		return c.tracked(into, name, &tracked[0], found)
 	}
-	if there && disk.files[at].kind.IsDir() {
+	if found != nil && found.kind.IsDir() {
 		return true, c.descend(ctx, into, join(rel, name), tracked)
 	}
 	return false, c.sparse(into, rel, name, tracked)
@@ -151,8 +180,8 @@ func (c *checkout) name(ctx context.Context, into *pending, rel, name string, tr
 func (c *checkout) descend(ctx context.Context, into *pending, rel string, tracked []indexEntry) error {
 	below := &pending{}
 	into.add(entry{name: path.Base(rel), mode: filemode.Dir}, below)
-	if c.group.TryGo(func() error { return c.dir(ctx, below, rel, tracked) }) {
-		return nil
+	if strings.Count(rel, "/") < 2 && c.group.TryGo(func() error { return c.dir(ctx, below, rel, tracked) }) {
+		return nil // deeper ones are small: starting a goroutine for each costs more than it saves
 	}
 	return c.dir(ctx, below, rel, tracked)
 }
@@ -189,21 +218,21 @@ func frozen(t *tree) *pending {
 }
 
 // tracked adds a file of the index as it is on disk.
-func (c *checkout) tracked(into *pending, name string, e *indexEntry, disk *openDir, at int, there bool) (bool, error) {
+func (c *checkout) tracked(into *pending, name string, e *indexEntry, found *diskFile) (bool, error) {
 	switch {
-	case !there && e.skipWorktree:
+	case found == nil && e.skipWorktree:
 		into.add(entry{name: name, mode: e.mode, id: e.id}, nil)
 		return true, nil
-	case !there:
+	case found == nil:
 		return true, nil
-	case e.mode == filemode.Submodule && disk.files[at].kind.IsDir():
+	case e.mode == filemode.Submodule && found.kind.IsDir():
 		id, err := c.submodule(e)
 		into.add(entry{name: name, mode: filemode.Submodule, id: id}, nil)
 		return true, err
-	case e.mode == filemode.Submodule || disk.files[at].kind.IsDir():
+	case e.mode == filemode.Submodule || found.kind.IsDir():
 		return false, nil
 	}
-	stat, err := disk.lstat(name)
+	stat, err := c.root.lstat(e.path)
 	if err != nil {
 		return true, ignoreMissing(err)
 	}
@@ -247,8 +276,8 @@ func (c *checkout) changed(into *pending, rel string, stat diskStat, mode filemo
 }
 
 // untracked adds what is on disk, not in the index and not ignored.
-func (c *checkout) untracked(ctx context.Context, into *pending, rel string, disk *openDir, known []bool) error {
-	for i, f := range disk.files {
+func (c *checkout) untracked(ctx context.Context, into *pending, rel string, files []diskFile, known []bool) error {
+	for i, f := range files {
 		p, isDir := join(rel, f.name), f.kind.IsDir()
 		if known[i] || f.name == ".git" || !safeName(f.name) || !c.relevant(p, isDir) {
 			continue
@@ -263,7 +292,7 @@ func (c *checkout) untracked(ctx context.Context, into *pending, rel string, dis
 			err = c.descend(ctx, into, p, nil)
 		default:
 			var stat diskStat
-			if stat, err = disk.lstat(f.name); err == nil {
+			if stat, err = c.root.lstat(p); err == nil {
 				err = c.changed(into, p, stat, 0, plumbing.ZeroHash)
 			}
 		}

@@ -104,7 +104,7 @@ func (p *configParser) build(n *yaml.Node) {
 }
 
 func (p *configParser) roleARN(n *yaml.Node) (string, bool) {
-	return p.form(n, "role_arn", roleARNForm, "the ARN of an IAM role", "write arn:aws:iam::{account}:role/NAME")
+	return p.form(n, "role_arn", roleARNForm(), "the ARN of an IAM role", "write arn:aws:iam::{account}:role/NAME")
 }
 
 func (p *configParser) targets(n *yaml.Node) {

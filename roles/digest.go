@@ -2,13 +2,13 @@ package roles
 
 import (
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -27,21 +27,32 @@ func (f *Fleet) Resolve(pins Pins) error {
 	if len(missing.Externals) > 0 {
 		return missing
 	}
-	for _, r := range f.Roles { // parents first: a child's digest holds its parent's
-		components, err := r.components(pins)
-		if err != nil {
+	// All but the parent's digest is each role's own business. The work is short: nobody would cancel it.
+	err := each(context.Background(), len(f.Roles), func(i int) (err error) {
+		r := f.Roles[i]
+		if r.Components, err = r.components(pins); err != nil {
 			return fmt.Errorf("computing the digest of role %s: %w", r.Name, err)
 		}
-		r.Components = components
-		r.Digest = digestOf("recipe", r.Components)
 		if r.TestsDigest, err = r.testsDigest(); err != nil {
 			return fmt.Errorf("computing the tests digest of role %s: %w", r.Name, err)
 		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, r := range f.Roles { // parents first: a child's digest holds its parent's
+		if r.Parent != nil {
+			base := slices.IndexFunc(r.Components, func(c Component) bool { return c.Name == "base" })
+			r.Components[base].Value = r.Parent.Digest
+		}
+		r.Digest = digestOf("recipe", r.Components)
 	}
 	return nil
 }
 
-// components lists everything that decides the content of the role's image. Timeouts are not among it: they decide
+// components lists everything that decides the content of the role's image; the digest of a parent, which may not be
+// known yet, is left empty. Timeouts are not among it: they decide
 // whether a bake succeeds, not what it makes.
 func (r *Role) components(pins Pins) ([]Component, error) {
 	c := components{list: make([]Component, 0, 8+len(r.parts))}
@@ -49,7 +60,7 @@ func (r *Role) components(pins Pins) ([]Component, error) {
 	c.add("architecture", r.Architecture)
 	switch {
 	case r.Parent != nil:
-		c.add("base", r.Parent.Digest)
+		c.add("base", "")
 	case r.Base.Image != "":
 		c.add("base", r.Base.Image)
 	default:
@@ -143,13 +154,17 @@ func (r *Role) testsDigest() (string, error) {
 
 // digestOf hashes components so that no two lists share an encoding: every string is preceded by its length.
 func digestOf(kind string, list []Component) string {
-	var b strings.Builder
-	write := func(s string) { b.WriteString(strconv.Itoa(len(s)) + ":" + s + ",") }
+	b := make([]byte, 0, 2048)
+	write := func(s string) {
+		b = strconv.AppendInt(b, int64(len(s)), 10)
+		b = append(b, ':')
+		b = append(append(b, s...), ',')
+	}
 	write("imgops " + kind)
 	for _, c := range list {
 		write(c.Name)
 		write(c.Value)
 	}
-	sum := sha256.Sum256([]byte(b.String()))
+	sum := sha256.Sum256(b)
 	return "sha256:" + hex.EncodeToString(sum[:])
 }

@@ -9,31 +9,37 @@ import (
 	"path/filepath"
 )
 
-// openDir is a directory that was listed.
-type openDir struct {
-	path  string
-	files []diskFile // sorted by name
-}
+// diskRoot is a directory below which files are looked at by their relative paths.
+type diskRoot struct{ path string }
 
-// readDir lists a directory; a missing one is empty.
-func readDir(name string) (*openDir, error) {
-	listing, err := os.ReadDir(name)
+func openRoot(path string) (*diskRoot, error) { return &diskRoot{path}, nil }
+
+func (d *diskRoot) close() error { return nil }
+
+func (d *diskRoot) on(rel string) string { return filepath.Join(d.path, filepath.FromSlash(rel)) }
+
+// list reads the names in a directory, sorted; a missing one is empty.
+func (d *diskRoot) list(rel string) ([]diskFile, dirStamp, error) {
+	names, err := os.ReadDir(d.on(rel))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
+		return nil, dirStamp{}, err
 	}
-	d := &openDir{path: name}
-	for _, e := range listing {
-		d.files = append(d.files, diskFile{e.Name(), e.Type()})
+	var files []diskFile
+	for _, e := range names {
+		files = append(files, diskFile{e.Name(), e.Type()})
 	}
-	return d, nil
+	return files, dirStamp{}, nil
 }
 
-func (d *openDir) close() error { return nil }
+// stamp is for Linux: elsewhere every directory is read anew.
+func (d *diskRoot) stamp(string) (dirStamp, bool) { return dirStamp{}, false }
 
-// lstat looks at one name. It does not fill what Git's index remembers, so every tracked file is hashed: slower than
+func fileStamp(*os.File) (dirStamp, bool) { return dirStamp{}, false }
+
+// lstat looks at one path. It does not fill what Git's index remembers, so every tracked file is hashed: slower than
 // on Linux, and as right.
-func (d *openDir) lstat(name string) (diskStat, error) {
-	info, err := os.Lstat(filepath.Join(d.path, name))
+func (d *diskRoot) lstat(rel string) (diskStat, error) {
+	info, err := os.Lstat(d.on(rel))
 	if err != nil {
 		return diskStat{}, err
 	}

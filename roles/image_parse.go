@@ -69,7 +69,7 @@ func (p *imageParser) base(n *yaml.Node) {
 		"owner": func(n *yaml.Node) { b.Owner = p.owner(n) },
 		"name":  func(n *yaml.Node) { b.Name, _ = p.text(n, "base.name") },
 		"image": func(n *yaml.Node) {
-			b.Image, _ = p.form(n, "base.image", imageForm, "an image id", "write an id such as ami-0123456789abcdef0")
+			b.Image, _ = p.form(n, "base.image", imageForm(), "an image id", "write an id such as ami-0123456789abcdef0")
 		},
 		"architecture": func(n *yaml.Node) {
 			b.Architecture, _ = p.word(n, "architecture", "x86_64", "arm64")
@@ -126,14 +126,14 @@ func (p *imageParser) build(n *yaml.Node) {
 		"instance_type": func(n *yaml.Node) { b.InstanceTypes = p.instanceTypes(n) },
 		"disk":          func(n *yaml.Node) { b.DiskGiB, _ = p.disk(n, "disk"); p.def.disk = at(n) },
 		"ssh_user": func(n *yaml.Node) {
-			b.SSHUser, _ = p.form(n, "ssh_user", userForm, "a user name", "write the login of the base image: admin, ubuntu, ec2-user, ...")
+			b.SSHUser, _ = p.form(n, "ssh_user", userForm(), "a user name", "write the login of the base image: admin, ubuntu, ec2-user, ...")
 		},
 		"timeout": func(n *yaml.Node) { b.Timeout, _ = p.duration(n, "timeout") },
 	})
 }
 
 func (p *imageParser) instanceType(n *yaml.Node) (string, bool) {
-	return p.form(n, "instance_type", typeForm, "an instance type", "write one such as t3.small")
+	return p.form(n, "instance_type", typeForm(), "an instance type", "write one such as t3.small")
 }
 
 // instanceTypes reads one type or a list of them.

@@ -1,26 +1,25 @@
 package roles
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 )
 
 var (
-	jinjaPart = regexp.MustCompile(`(?s)\{\{.*?\}\}|\{%.*?%\}`)
+	jinjaPart = lazy(`(?s)\{\{.*?\}\}|\{%.*?%\}`)
 	// jinjaOther is the header by which a template chooses other delimiters.
-	jinjaOther = regexp.MustCompile(`#\s*jinja2:.*_(start|end)_string`)
-	directive  = regexp.MustCompile(`(?s)^\{%[-+]?\s*(include|import|extends|from)\b\s*(.*?)\s*[-+]?%\}$`)
-	oneName    = regexp.MustCompile(`^(?:'([^'\\]*)'|"([^"\\]*)")(?:\s+(?:ignore|with|without|as|import)\b|$)`)
+	jinjaOther = lazy(`#\s*jinja2:.*_(start|end)_string`)
+	directive  = lazy(`(?s)^\{%[-+]?\s*(include|import|extends|from)\b\s*(.*?)\s*[-+]?%\}$`)
+	oneName    = lazy(`^(?:'([^'\\]*)'|"([^"\\]*)")(?:\s+(?:ignore|with|without|as|import)\b|$)`)
 
-	lookupStart = regexp.MustCompile(`\b(?:lookup|query|q)\s*\(\s*`)
-	lookupName  = regexp.MustCompile(`^(?:'([\w.]+)'|"([\w.]+)")\s*`)
-	lookupArg   = regexp.MustCompile(`^,\s*(?:'([^'\\]*)'|"([^"\\]*)")\s*`)
-	lookupEnd   = regexp.MustCompile(`^(?:,\s*[a-z_]+\s*=|\))`)
+	lookupStart = lazy(`\b(?:lookup|query|q)\s*\(\s*`)
+	lookupName  = lazy(`^(?:'([\w.]+)'|"([\w.]+)")\s*`)
+	lookupArg   = lazy(`^,\s*(?:'([^'\\]*)'|"([^"\\]*)")\s*`)
+	lookupEnd   = lazy(`^(?:,\s*[a-z_]+\s*=|\))`)
 	// asksController are filters and tests that look at the controller's files.
-	asksController = regexp.MustCompile(`\|\s*(?:ansible\.builtin\.)?fileglob\b|\bis\s+(?:not\s+)?(?:ansible\.builtin\.)?(?:file|is_file|directory|is_dir|exists|link|is_link|link_exists|is_link_exists|same_file|is_same_file|mount|is_mount)\b`)
+	asksController = lazy(`\|\s*(?:ansible\.builtin\.)?fileglob\b|\bis\s+(?:not\s+)?(?:ansible\.builtin\.)?(?:file|is_file|directory|is_dir|exists|link|is_link|link_exists|is_link_exists|same_file|is_same_file|mount|is_mount)\b`)
 	// factOnly is an expression that stands for one word of a machine's facts, which holds no slash.
-	factOnly = regexp.MustCompile(`^\{\{-?\s*(?:inventory_hostname(?:_short)?|ansible_(?:distribution(?:_major_version|_version|_release)?|os_family|architecture|system|pkg_mgr|service_mgr|lsb\.codename|machine|kernel)|ansible_facts(?:\.[a-z_]+|\[\s*(?:'[a-z_]+'|"[a-z_]+")\s*\]))\s*(?:\|\s*(?:lower|upper)\s*)?-?\}\}$`)
+	factOnly = lazy(`^\{\{-?\s*(?:inventory_hostname(?:_short)?|ansible_(?:distribution(?:_major_version|_version|_release)?|os_family|architecture|system|pkg_mgr|service_mgr|lsb\.codename|machine|kernel)|ansible_facts(?:\.[a-z_]+|\[\s*(?:'[a-z_]+'|"[a-z_]+")\s*\]))\s*(?:\|\s*(?:lower|upper)\s*)?-?\}\}$`)
 )
 
 // noFileLookups are the lookup plugins that read no file of the controller.
@@ -42,17 +41,17 @@ func pick(match []string) string { return match[1] + match[2] }
 
 // lookups collects the files that the lookups in a string read.
 func (s *scanner) lookups(text string) {
-	if asksController.MatchString(text) {
+	if asksController().MatchString(text) {
 		s.facts.dynamic = true
 	}
-	for _, at := range lookupStart.FindAllStringIndex(text, -1) {
+	for _, at := range lookupStart().FindAllStringIndex(text, -1) {
 		s.lookup(text[at[1]:])
 	}
 }
 
 // lookup reads the arguments of one call.
 func (s *scanner) lookup(rest string) {
-	name := lookupName.FindStringSubmatch(rest)
+	name := lookupName().FindStringSubmatch(rest)
 	if name == nil {
 		s.facts.dynamic = true
 		return
@@ -63,10 +62,10 @@ func (s *scanner) lookup(rest string) {
 	}
 	rest = rest[len(name[0]):]
 	var args []string
-	for arg := lookupArg.FindStringSubmatch(rest); arg != nil; arg = lookupArg.FindStringSubmatch(rest) {
+	for arg := lookupArg().FindStringSubmatch(rest); arg != nil; arg = lookupArg().FindStringSubmatch(rest) {
 		args, rest = append(args, pick(arg)), rest[len(arg[0]):]
 	}
-	if !slices.Contains(literalLookups, plugin) || len(args) == 0 || !lookupEnd.MatchString(rest) {
+	if !slices.Contains(literalLookups, plugin) || len(args) == 0 || !lookupEnd().MatchString(rest) {
 		s.facts.dynamic = true
 		return
 	}
@@ -78,14 +77,14 @@ func (s *scanner) lookup(rest string) {
 // template collects what a Jinja template reads beside itself.
 func (s *scanner) template(data []byte) {
 	text := string(data)
-	if jinjaOther.MatchString(text) {
+	if jinjaOther().MatchString(text) {
 		s.facts.dynamic = true
 		return
 	}
-	for _, part := range jinjaPart.FindAllString(text, -1) {
+	for _, part := range jinjaPart().FindAllString(text, -1) {
 		if strings.HasPrefix(part, "{%") {
-			if m := directive.FindStringSubmatch(part); m != nil {
-				name := oneName.FindStringSubmatch(m[2])
+			if m := directive().FindStringSubmatch(part); m != nil {
+				name := oneName().FindStringSubmatch(m[2])
 				if name == nil {
 					s.facts.dynamic = true
 					return

@@ -104,7 +104,7 @@ func (r *Repo) load(ctx context.Context, root *tree, content *files) (*Fleet, er
 	if err := problemsError(l.problems); err != nil {
 		return nil, err
 	}
-	r.cache.quiet.save()
+	r.cache.save()
 	return l.fleet, nil
 }
 
@@ -201,7 +201,7 @@ func (l *loading) definition(dir entry) (*definition, *Problem, error) {
 		return nil, &Problem{File: file, Line: 1, Column: 1, Message: "image.yaml is not a regular file", Fix: "write the definition here: symlinks are not followed"}, nil
 	}
 	key := definitionKey{file, e.id}
-	if def := l.repo.cache.definition(key); def != nil {
+	if def := l.repo.cache.definitions.get(key); def != nil {
 		return def, nil, nil
 	}
 	data, err := l.fleet.view.files.read(file, e.id)
@@ -209,7 +209,7 @@ func (l *loading) definition(dir entry) (*definition, *Problem, error) {
 		return nil, nil, err
 	}
 	def := parseDefinition(dir.name, file, data)
-	l.repo.cache.setDefinition(key, def)
+	l.repo.cache.definitions.set(key, def)
 	return def, nil, nil
 }
 
@@ -220,7 +220,7 @@ func (l *loading) reach(ctx context.Context) error {
 	err := each(ctx, len(l.fleet.Roles), func(i int) (err error) {
 		r := l.fleet.Roles[i]
 		var problems []Problem
-		r.parts, r.watched, problems, err = l.fleet.view.reach(r)
+		r.parts, r.seen, problems, err = l.fleet.view.reach(r)
 		if err == nil {
 			err = l.fleet.view.conflictsOf(r, &problems)
 		}

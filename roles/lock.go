@@ -97,7 +97,7 @@ func (l *Lock) readBase(s *source) func(key, value *yaml.Node) {
 			"ids": func(n *yaml.Node) {
 				s.pairs(n, "ids", func(key, value *yaml.Node) {
 					region, ok := s.region(key, "Region")
-					id, valid := s.form(value, "image id", imageForm, "an image id", "run `imgops update`")
+					id, valid := s.form(value, "image id", imageForm(), "an image id", "run `imgops update`")
 					if ok && valid {
 						b.IDs[region] = id
 					}

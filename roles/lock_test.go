@@ -109,7 +109,7 @@ func FuzzIndex(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte, version uint32) {
 		previous := "some/path"
 		for range 3 {
-			e, size, err := parseEntry(data, 2+version%3, previous)
+			e, size, err := parseEntry(data, string(data), 2+version%3, previous)
 			if err != nil {
 				return
 			}

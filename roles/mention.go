@@ -111,7 +111,7 @@ func (c *reacher) word(p, role string) bool {
 	if !c.count(p) {
 		return false
 	}
-	e := c.found[p]
+	e, _ := c.at(p)
 	if ext := path.Ext(p); e.isFile() && (ext == ".yml" || ext == ".yaml") {
 		c.included(p)
 	} else {
@@ -155,7 +155,8 @@ func (c *reacher) included(file string) {
 		return
 	}
 	c.visited[file] = true
-	data, err := c.v.files.read(file, c.found[file].id)
+	e, _ := c.at(file)
+	data, err := c.v.files.read(file, e.id)
 	if err != nil {
 		c.err = err
 		return

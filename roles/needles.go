@@ -2,7 +2,6 @@ package roles
 
 import (
 	"bytes"
-	"regexp"
 	"slices"
 )
 
@@ -24,12 +23,12 @@ func needleList(words ...string) [][]byte {
 }
 
 // plainLine is a line of a task that names a file by a plain name; the name is the group.
-var plainLine = regexp.MustCompile(`(?m)^[ \t-]+(?:ansible\.builtin\.)?(?:src|include_tasks|import_tasks|include_vars|script): +["']?([A-Za-z0-9_./-]+)["']?[ \t]*\r?$`)
+var plainLine = lazy(`(?m)^[ \t-]+(?:ansible\.builtin\.)?(?:src|include_tasks|import_tasks|include_vars|script): +["']?([A-Za-z0-9_./-]+)["']?[ \t]*\r?$`)
 
 // mayRefer says whether a file is worth parsing. tops are further words: the fleet's top-level names.
 func (s *scanner) mayRefer(data []byte, tops [][]byte) bool {
 	if s.meta {
-		return bytes.Contains(data, []byte("dependencies")) && !noDependencies.Match(data)
+		return bytes.Contains(data, []byte("dependencies")) && !noDependencies().Match(data)
 	}
 	has := func(list [][]byte) bool {
 		return slices.ContainsFunc(list, func(n []byte) bool { return bytes.Contains(data, n) })
@@ -41,8 +40,8 @@ func (s *scanner) mayRefer(data []byte, tops [][]byte) bool {
 		return false
 	}
 	foreign := false
-	data = plainLine.ReplaceAllFunc(data, func(line []byte) []byte {
-		foreign = foreign || !s.own(string(plainLine.FindSubmatch(line)[1]))
+	data = plainLine().ReplaceAllFunc(data, func(line []byte) []byte {
+		foreign = foreign || !s.own(string(plainLine().FindSubmatch(line)[1]))
 		return nil
 	})
 	return foreign || has(taskNeedles)

@@ -3,12 +3,11 @@ package roles
 import (
 	"fmt"
 	"path"
-	"regexp"
 
 	"go.yaml.in/yaml/v3"
 )
 
-var envForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+var envForm = lazy(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // step reads one step of `provision`: a mapping with exactly one provisioner.
 func (p *imageParser) step(n *yaml.Node) {
@@ -100,7 +99,7 @@ func (p *imageParser) environment(n *yaml.Node) map[string]string {
 		key, value := resolveAlias(resolved.Content[i]), resolveAlias(resolved.Content[i+1])
 		_, twice := env[key.Value]
 		switch {
-		case !envForm.MatchString(key.Value):
+		case !envForm().MatchString(key.Value):
 			p.add(at(resolved.Content[i]), fmt.Sprintf("env name %q is not a variable name", key.Value), "use letters, digits and `_`")
 		case twice:
 			p.add(at(resolved.Content[i]), fmt.Sprintf("env has %q twice", key.Value), "delete one of the two")

@@ -22,6 +22,7 @@ type reacher struct {
 	v       *view
 	asked   map[string]bool // every path that was looked up
 	found   map[string]entry
+	common  []*reacher      // what was found before, for every role alike: complete, and shared
 	visited map[string]bool // Ansible roles and playbooks
 	all     bool
 	err     error
@@ -30,11 +31,11 @@ type reacher struct {
 }
 
 func newReacher(v *view) *reacher {
-	return &reacher{v: v, asked: make(map[string]bool, 64), found: map[string]entry{}, visited: map[string]bool{}}
+	return &reacher{v: v, asked: map[string]bool{}, found: map[string]entry{}, visited: map[string]bool{}}
 }
 
 // reach finds what decides a role's content among the files of the fleet.
-func (v *view) reach(r *Role) (parts []part, watched []string, problems []Problem, err error) {
+func (v *view) reach(r *Role) (parts []part, seen *reacher, problems []Problem, err error) {
 	c := newReacher(v)
 	own := "roles/" + r.Name
 	c.count(own)
@@ -59,12 +60,38 @@ func (v *view) reach(r *Role) (parts []part, watched []string, problems []Proble
 	}
 	if c.all {
 		e, _, err := v.lookup(".")
-		return []part{{".", e}}, []string{"."}, c.problems, err
+		c.asked, c.common = map[string]bool{".": true}, nil
+		return []part{{".", e}}, c, c.problems, err
 	}
-	for p := range c.asked {
-		watched = append(watched, p)
+	return c.parts(), c, c.problems, nil
+}
+
+// at gives what count found at a path.
+func (c *reacher) at(p string) (entry, bool) {
+	if e, ok := c.found[p]; ok {
+		return e, true
 	}
-	return c.parts(), watched, c.problems, nil
+	for _, common := range c.common {
+		if e, ok := common.found[p]; ok {
+			return e, true
+		}
+	}
+	return entry{}, false
+}
+
+// any says whether one of the paths was looked up.
+func (c *reacher) any(paths map[string]bool) bool {
+	for p := range paths {
+		if c.looked(p) {
+			return true
+		}
+	}
+	return false
+}
+
+// looked says whether a path was looked up.
+func (c *reacher) looked(p string) bool {
+	return c.asked[p] || slices.ContainsFunc(c.common, func(common *reacher) bool { return common.asked[p] })
 }
 
 // variables takes in what the variables of an image's definition refer to.
@@ -97,20 +124,27 @@ func (c *reacher) variables(dir, role string, vars map[string]any) {
 
 // parts drops what lies inside a directory that counts as a whole.
 func (c *reacher) parts() []part {
-	paths := make([]string, 0, len(c.found))
+	paths := make([]string, 0, len(c.found)+4)
 	for p := range c.found {
 		paths = append(paths, p)
 	}
+	for _, common := range c.common {
+		for p := range common.found {
+			paths = append(paths, p)
+		}
+	}
 	slices.Sort(paths)
+	paths = slices.Compact(paths)
 	parts := make([]part, 0, len(paths))
 	for _, p := range paths {
 		covered := false
 		for d := path.Dir(p); d != "." && !covered; d = path.Dir(d) {
-			above, ok := c.found[d]
+			above, ok := c.at(d)
 			covered = ok && above.isDir()
 		}
 		if !covered {
-			parts = append(parts, part{p, c.found[p]})
+			e, _ := c.at(p)
+			parts = append(parts, part{p, e})
 		}
 	}
 	return parts
@@ -122,8 +156,8 @@ func (c *reacher) count(p string) bool {
 	if c.all || c.err != nil || strings.HasPrefix(p, "../") || path.IsAbs(p) {
 		return false
 	}
-	if c.asked[p] {
-		_, ok := c.found[p]
+	if c.looked(p) {
+		_, ok := c.at(p)
 		return ok
 	}
 	c.asked[p] = true
@@ -174,7 +208,7 @@ func (c *reacher) ansibleRole(dir, name string) {
 		}
 		known = true
 		c.visited[p] = true
-		if e := c.found[p]; e.sub != nil {
+		if e, _ := c.at(p); e.sub != nil {
 			facts, err := c.v.roleFacts(p, e.sub)
 			if err != nil {
 				c.err = err
@@ -199,7 +233,7 @@ func (c *reacher) playbook(file string) {
 	if !c.count(file) || c.err != nil {
 		return
 	}
-	e := c.found[file]
+	e, _ := c.at(file)
 	if !e.isFile() {
 		c.all = true
 		return

@@ -2,7 +2,6 @@ package roles
 
 import (
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -17,20 +16,20 @@ var remoteSource = []string{
 
 var (
 	// inlineSource finds src= in the old `module: src=a dest=b` form.
-	inlineSource = regexp.MustCompile(`(?:^|\s)src=(?:"([^"]*)"|'([^']*)'|((?:\{\{.*?\}\}|\S)+))`)
-	inlineRemote = regexp.MustCompile(`(?i)(?:^|\s)remote_src=["']?(?:yes|true|on|1)\b`)
-	inlineFile   = regexp.MustCompile(`(?:^|\s)(?:file|dir)=(?:"([^"]*)"|'([^']*)'|((?:\{\{.*?\}\}|\S)+))`)
-	itemForm     = regexp.MustCompile(`\{\{-?\s*item(?:\.([A-Za-z_]\w*)|\[\s*['"](\w+)['"]\s*\])?\s*-?\}\}`)
-	localHost    = regexp.MustCompile(`^(?:localhost|127\.0\.0\.1|::1|.*\{\{.*)$`)
+	inlineSource = lazy(`(?:^|\s)src=(?:"([^"]*)"|'([^']*)'|((?:\{\{.*?\}\}|\S)+))`)
+	inlineRemote = lazy(`(?i)(?:^|\s)remote_src=["']?(?:yes|true|on|1)\b`)
+	inlineFile   = lazy(`(?:^|\s)(?:file|dir)=(?:"([^"]*)"|'([^']*)'|((?:\{\{.*?\}\}|\S)+))`)
+	itemForm     = lazy(`\{\{-?\s*item(?:\.([A-Za-z_]\w*)|\[\s*['"](\w+)['"]\s*\])?\s*-?\}\}`)
+	localHost    = lazy(`^(?:localhost|127\.0\.0\.1|::1|.*\{\{.*)$`)
 	// listedFiles is a loop over files that a lookup found, which is itself looked into.
-	listedFiles = regexp.MustCompile(`^\{\{\s*(?:query|q)\(\s*['"](?:ansible\.builtin\.)?fileglob['"][^|]*\)\s*\}\}$`)
+	listedFiles = lazy(`^\{\{\s*(?:query|q)\(\s*['"](?:ansible\.builtin\.)?fileglob['"][^|]*\)\s*\}\}$`)
 )
 
 // refer takes note of a name by which a task, variable or template reads a file of the controller. What is found in
 // the role, which counts whole, needs nothing more; what an expression decides makes everything count.
 func (s *scanner) refer(name string) {
-	name = roleDir.ReplaceAllLiteralString(strings.TrimSpace(name), s.role)
-	name = playDir.ReplaceAllLiteralString(name, playbookMark)
+	name = roleDir().ReplaceAllLiteralString(strings.TrimSpace(name), s.role)
+	name = playDir().ReplaceAllLiteralString(name, playbookMark)
 	if literal, _, _ := strings.Cut(name, "{{"); strings.HasPrefix(literal, "/") || strings.HasPrefix(literal, "~") || strings.Contains(literal, "://") {
 		return // not a file of the fleet
 	}
@@ -41,8 +40,8 @@ func (s *scanner) refer(name string) {
 	}
 	for _, name := range names {
 		facts := false
-		name = expression.ReplaceAllStringFunc(name, func(x string) string {
-			if !factOnly.MatchString(x) {
+		name = expression().ReplaceAllStringFunc(name, func(x string) string {
+			if !factOnly().MatchString(x) {
 				s.facts.dynamic = true
 			}
 			facts = true
@@ -61,7 +60,7 @@ func (s *scanner) refer(name string) {
 
 // expand puts the items of the task's loop in place of {{ item }}. It is not known when the loop is not.
 func (s *scanner) expand(name string) (names []string, known bool) {
-	found := itemForm.FindStringSubmatch(name)
+	found := itemForm().FindStringSubmatch(name)
 	if found == nil {
 		return []string{name}, true
 	}
@@ -82,11 +81,11 @@ func (s *scanner) expand(name string) (names []string, known bool) {
 				}
 			}
 		}
-		if !ok || itemForm.MatchString(text) {
+		if !ok || itemForm().MatchString(text) {
 			return nil, false
 		}
 		one := strings.ReplaceAll(name, found[0], text)
-		if itemForm.MatchString(one) {
+		if itemForm().MatchString(one) {
 			return nil, false
 		}
 		names = append(names, one)
@@ -103,7 +102,7 @@ func loopOf(task *yaml.Node) *yaml.Node {
 		case key != "loop" && key != "with_items" && key != "with_list":
 		case value.Kind == yaml.SequenceNode:
 			return value
-		case value.Kind == yaml.ScalarNode && listedFiles.MatchString(value.Value):
+		case value.Kind == yaml.ScalarNode && listedFiles().MatchString(value.Value):
 			return value
 		}
 	}
@@ -118,7 +117,7 @@ func (s *scanner) task(n *yaml.Node) {
 		case "local_action", "with_lines", "with_ini", "with_csvfile", "with_pipe", "with_template", "with_unvault":
 			s.facts.dynamic = true
 		case "delegate_to":
-			s.facts.dynamic = s.facts.dynamic || localHost.MatchString(value.Value)
+			s.facts.dynamic = s.facts.dynamic || localHost().MatchString(value.Value)
 		case "connection":
 			s.facts.dynamic = s.facts.dynamic || value.Value == "local" || strings.Contains(value.Value, "{{")
 		case "with_file", "with_fileglob", "with_first_found":
@@ -136,8 +135,8 @@ func (s *scanner) task(n *yaml.Node) {
 func (s *scanner) source(module string, args *yaml.Node) {
 	remote := slices.Contains(remoteSource, module)
 	if args.Kind == yaml.ScalarNode {
-		m := inlineSource.FindStringSubmatch(args.Value)
-		if m != nil && !remote && !inlineRemote.MatchString(args.Value) {
+		m := inlineSource().FindStringSubmatch(args.Value)
+		if m != nil && !remote && !inlineRemote().MatchString(args.Value) {
 			s.refer(m[1] + m[2] + m[3])
 		}
 		return

@@ -42,7 +42,7 @@ func (s *source) region(n *yaml.Node, what string) (string, bool) {
 	switch {
 	case slices.Contains(regions, zone):
 		fix = fmt.Sprintf("write the Region %s, not an availability zone", zone)
-	case regionForm.MatchString(v):
+	case regionForm().MatchString(v):
 		message = "is not a Region that AWS has"
 		const newer = "update imgops if the Region is newer than it"
 		if fix = newer; near != "" {

@@ -31,11 +31,11 @@ type Role struct {
 	// Dirty says that an input of the role, of its tests or of an ancestor differs from the commit.
 	Dirty bool
 
-	fleet   *Fleet
-	def     *definition
-	parts   []part   // the files that count, as whole directories where all of one counts
-	watched []string // every path whose appearance or change would change parts
-	tests   *tree    // roles/<role>/tests; nil when there is none
+	fleet *Fleet
+	def   *definition
+	parts []part   // the files that count, as whole directories where all of one counts
+	seen  *reacher // knows every path whose appearance or change would change parts
+	tests *tree    // roles/<role>/tests; nil when there is none
 	// recipeTree is the parts as one tree rooted at the fleet's root, made on first use: what Materialize writes.
 	recipeTree func() (*tree, error)
 }

@@ -3,13 +3,12 @@ package roles
 import (
 	"bytes"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 )
 
 // noDependencies is what `ansible-galaxy init` writes.
-var noDependencies = regexp.MustCompile(`(?m)^dependencies: *\[ *\] *\r?$`)
+var noDependencies = lazy(`(?m)^dependencies: *\[ *\] *\r?$`)
 
 // roleFacts scans the files of an Ansible role that can name other files. Its files/ are copied, not read; tests are
 // not applied.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"path"
-	"regexp"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -44,12 +43,12 @@ type scanner struct {
 }
 
 var (
-	expression = regexp.MustCompile(`\{\{.*?\}\}`)
-	roleDir    = regexp.MustCompile(`\{\{-?\s*role_path\s*-?\}\}`)
-	playDir    = regexp.MustCompile(`\{\{-?\s*(playbook_dir|inventory_dir|ansible_config_dir)\s*-?\}\}`)
-	wordEnd    = regexp.MustCompile("[\\s'\"=,;:()\\[\\]|`]+")
+	expression = lazy(`\{\{.*?\}\}`)
+	roleDir    = lazy(`\{\{-?\s*role_path\s*-?\}\}`)
+	playDir    = lazy(`\{\{-?\s*(playbook_dir|inventory_dir|ansible_config_dir)\s*-?\}\}`)
+	wordEnd    = lazy("[\\s'\"=,;:()\\[\\]|`]+")
 	// pathWords in an expression mean that it builds a path out of the role.
-	pathWords = regexp.MustCompile(`\b(playbook_dir|inventory_dir|inventory_file|ansible_config_file|role_path|ansible_parent_role_paths)\b`)
+	pathWords = lazy(`\b(playbook_dir|inventory_dir|inventory_file|ansible_config_file|role_path|ansible_parent_role_paths)\b`)
 )
 
 // Placeholders for parts of a word that are known only where it is resolved, and for expressions.
@@ -255,7 +254,7 @@ func (s *scanner) loads(n *yaml.Node) {
 		s.lookups(n.Value)
 		s.words(n.Value, true)
 		name := n.Value
-		if m := inlineFile.FindStringSubmatch(name); m != nil {
+		if m := inlineFile().FindStringSubmatch(name); m != nil {
 			name = m[1] + m[2] + m[3]
 		}
 		if s.role != "" || !strings.Contains(name, "{{") { // outside roles, words knows the directory before an expression
@@ -277,14 +276,14 @@ func (s *scanner) loads(n *yaml.Node) {
 // words collects what may be paths in one string. Inside a role, relative names stay in the role, which counts whole;
 // only those that leave it matter.
 func (s *scanner) words(text string, loaded bool) {
-	text = roleDir.ReplaceAllLiteralString(text, s.role)
-	text = playDir.ReplaceAllLiteralString(text, playbookMark)
-	if pathWords.MatchString(text) && expression.MatchString(text) {
+	text = roleDir().ReplaceAllLiteralString(text, s.role)
+	text = playDir().ReplaceAllLiteralString(text, playbookMark)
+	if pathWords().MatchString(text) && expression().MatchString(text) {
 		s.facts.dynamic = true
 		return
 	}
-	text = expression.ReplaceAllLiteralString(text, unknownMark)
-	for _, word := range wordEnd.Split(text, -1) {
+	text = expression().ReplaceAllLiteralString(text, unknownMark)
+	for _, word := range wordEnd().Split(text, -1) {
 		if word != "" && len(word) < 4096 {
 			s.facts.paths = append(s.facts.paths, mention{from: s.from, word: word, loaded: loaded && s.role == ""})
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -22,6 +23,9 @@ type tree struct {
 	once    sync.Once
 	entries []entry // in Git's order
 	err     error
+
+	indexed sync.Once
+	byName  map[string]int // of a large directory, made on first use
 }
 
 // entry is one name in a directory.
@@ -72,6 +76,18 @@ func (t *tree) child(name string) (entry, bool, error) {
 	entries, err := t.list()
 	if err != nil {
 		return entry{}, false, err
+	}
+	if len(entries) > 16 {
+		t.indexed.Do(func() {
+			t.byName = make(map[string]int, len(entries))
+			for i := range slices.Backward(entries) { // of a name that is there twice, the first counts
+				t.byName[entries[i].name] = i
+			}
+		})
+		if i, ok := t.byName[name]; ok {
+			return entries[i], true, nil
+		}
+		return entry{}, false, nil
 	}
 	for _, e := range entries {
 		if e.name == name {

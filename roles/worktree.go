@@ -64,8 +64,7 @@ func (f *Fleet) markDirty(committed *tree) error {
 	slices.Sort(f.DirtyFiles)
 	touched, own, lock := f.touched()
 	for _, r := range f.Roles { // parents first
-		r.Dirty = lock || own[r.Name] || r.Parent != nil && r.Parent.Dirty ||
-			slices.ContainsFunc(r.watched, func(w string) bool { return touched[w] })
+		r.Dirty = lock || own[r.Name] || r.Parent != nil && r.Parent.Dirty || r.seen.any(touched)
 	}
 	return nil
 }

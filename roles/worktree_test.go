@@ -132,7 +132,7 @@ func TestWorktreeRacy(t *testing.T) {
 	idx, err := repo.readIndex()
 	require.NoError(t, err)
 	i := slices.IndexFunc(idx.entries, func(e indexEntry) bool { return e.path == "roles/web/harden.sh" })
-	d, err := readDir(filepath.Dir(name))
+	d, err := openRoot(filepath.Dir(name))
 	require.NoError(t, err)
 	stat, err := d.lstat("harden.sh")
 	require.NoError(t, err)
@@ -156,9 +156,9 @@ func TestWorktreeReadsNothing(t *testing.T) {
 	require.NoError(t, err)
 	hashed := 0
 	for i := range idx.entries {
-		d, err := readDir(filepath.Dir(r.path(idx.entries[i].path)))
+		d, err := openRoot(r.dir)
 		require.NoError(t, err)
-		stat, err := d.lstat(filepath.Base(idx.entries[i].path))
+		stat, err := d.lstat(idx.entries[i].path)
 		require.NoError(t, err)
 		require.NoError(t, d.close())
 		if !idx.unchanged(&idx.entries[i], stat, true) {

@@ -3,7 +3,6 @@ package roles
 import (
 	"bytes"
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -16,8 +15,8 @@ func at(n *yaml.Node) place { return place{n.Line, n.Column} }
 type fields map[string]func(value *yaml.Node)
 
 var (
-	conflictLine = regexp.MustCompile(`(?m)^(<{7}|>{7}|\|{7})( .*)?\r?$`)
-	yamlLine     = regexp.MustCompile(`^yaml: (?:unmarshal errors:\n\s*)?(?:line (\d+): )?(?s:(.*))$`)
+	conflictLine = lazy(`(?m)^(<{7}|>{7}|\|{7})( .*)?\r?$`)
+	yamlLine     = lazy(`^yaml: (?:unmarshal errors:\n\s*)?(?:line (\d+): )?(?s:(.*))$`)
 )
 
 // parse gives the root mapping of a YAML file, or nil after adding what is wrong with it.
@@ -53,7 +52,7 @@ func (s *source) parse(what string) *yaml.Node {
 // conflicts reports each merge conflict once: at its first marker.
 func (s *source) conflicts() bool {
 	found, inside := false, false
-	for _, m := range conflictLine.FindAllIndex(s.data, -1) {
+	for _, m := range conflictLine().FindAllIndex(s.data, -1) {
 		marker := s.data[m[0]]
 		if marker == '<' || (marker == '>' && !inside) {
 			line := 1 + bytes.Count(s.data[:m[0]], []byte("\n"))
@@ -66,7 +65,7 @@ func (s *source) conflicts() bool {
 
 func (s *source) syntax(err error) {
 	message, where := err.Error(), place{1, 1}
-	if m := yamlLine.FindStringSubmatch(message); m != nil {
+	if m := yamlLine().FindStringSubmatch(message); m != nil {
 		message = m[2]
 		if line, err := strconv.Atoi(m[1]); err == nil {
 			where.line = line

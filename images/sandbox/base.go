@@ -24,7 +24,7 @@ const baseRoot = "/dev/xvda" // as Debian's images have it
 // RegisterBase stores the base image's disk, once, and makes the image in every Region. Ids depend on name and Region only.
 // An image that is there already stays as it is, so calling it again does nothing.
 func (c *Cloud) RegisterBase(ctx context.Context, b Base) error {
-	if !accountID.MatchString(b.Owner) || !imageName.MatchString(b.Name) || b.SizeBytes <= 0 {
+	if !accountID().MatchString(b.Owner) || !imageName().MatchString(b.Name) || b.SizeBytes <= 0 {
 		return fmt.Errorf("register base image %q: owner %q, name and size %d must be a 12-digit account, a valid image name and positive",
 			b.Name, b.Owner, b.SizeBytes)
 	}

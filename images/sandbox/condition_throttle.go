@@ -3,7 +3,6 @@ package sandbox
 import (
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -128,12 +127,12 @@ func requestRate(action string, params url.Values) (r rate, kind string) {
 }
 
 // idParam is an entry of a list of ids, such as InstanceId.1.
-var idParam = regexp.MustCompile(`^[A-Za-z]+(Id|Name)\.\d+$`)
+var idParam = lazy(`^[A-Za-z]+(Id|Name)\.\d+$`)
 
 // narrowed: the request has a filter, ids or pages.
 func narrowed(params url.Values) bool {
 	for name := range params {
-		if strings.HasPrefix(name, "Filter.") || name == "MaxResults" || name == "NextToken" || idParam.MatchString(name) {
+		if strings.HasPrefix(name, "Filter.") || name == "MaxResults" || name == "NextToken" || idParam().MatchString(name) {
 			return true
 		}
 	}

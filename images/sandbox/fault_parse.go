@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,7 +23,7 @@ const FaultSyntax = `SERVICE[/REGION]:ACTION:WHEN:KIND
   such as ec2:CreateImage:2:lost, ec2/eu-west-1:CopyImage:1:failed, ec2:RunInstances:every:error=InsufficientInstanceCapacity`
 
 var (
-	faultCode = regexp.MustCompile(`^[A-Z][A-Za-z0-9.]{1,99}$`)
+	faultCode = lazy(`^[A-Z][A-Za-z0-9.]{1,99}$`)
 
 	// makers are the actions whose result comes later, by the kind of fault that can befall it.
 	makers = map[faultKind][]string{
@@ -146,7 +145,7 @@ func (f *Fault) parseKind(word string) error {
 		kinds := []string{"error", "hang", "lost"}
 		return fmt.Errorf("there is no kind %q; the kinds are %s", name, strings.Join(append(kinds, kindsOf(makers)...), ", "))
 	}
-	if !faultCode.MatchString(f.code) {
+	if !faultCode().MatchString(f.code) {
 		return fmt.Errorf("%q is no error code", f.code)
 	}
 	return nil

@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"regexp"
 	"slices"
 
 	"github.com/imgops/imgops/images/sandbox/query"
@@ -146,16 +145,16 @@ type createGroupAnswer struct {
 	ARN  string               `xml:"securityGroupArn"`
 }
 
-var groupText = regexp.MustCompile(`^[\w .:/()#,@\[\]+=&;{}!$*-]{1,255}$`)
+var groupText = lazy(`^[\w .:/()#,@\[\]+=&;{}!$*-]{1,255}$`)
 
 func createSecurityGroup(q *call, in *createGroupRequest) (*createGroupAnswer, error) {
 	specs, err := tagSpecs(in.TagSpecification, "security-group")
 	switch {
 	case err != nil:
 		return nil, err
-	case !groupText.MatchString(in.GroupName) || len(in.GroupName) > 3 && in.GroupName[:3] == "sg-":
+	case !groupText().MatchString(in.GroupName) || len(in.GroupName) > 3 && in.GroupName[:3] == "sg-":
 		return nil, badParameter(in.GroupName, "groupName", "It must have 1 to 255 of the characters a-z, A-Z, 0-9, spaces and ._-:/()#,@[]+=&;{}!$*, and not start with sg-.")
-	case !groupText.MatchString(in.GroupDescription):
+	case !groupText().MatchString(in.GroupDescription):
 		return nil, badParameter(in.GroupDescription, "groupDescription", "It must have 1 to 255 of the characters a-z, A-Z, 0-9, spaces and ._-:/()#,@[]+=&;{}!$*.")
 	case in.VpcId != "" && in.VpcId != vpcID(q.place):
 		return nil, notFound("InvalidVpcID.NotFound", "vpc ID", in.VpcId)

@@ -2,7 +2,6 @@ package sandbox
 
 import (
 	"crypto/subtle"
-	"regexp"
 	"time"
 
 	"github.com/imgops/imgops/images/sandbox/state"
@@ -22,13 +21,13 @@ type credential struct {
 }
 
 var (
-	longTermKey = regexp.MustCompile(`^SANDBOX(\d{12})$`)
-	accountID   = regexp.MustCompile(`^\d{12}$`)
+	longTermKey = lazy(`^SANDBOX(\d{12})$`)
+	accountID   = lazy(`^\d{12}$`)
 )
 
 // credential looks an access key id up: SANDBOX<account>, whose secret is "sandbox", or one that STS has given out.
 func (c *Cloud) credential(tx *state.Tx, accessKey string) (credential, bool) {
-	if m := longTermKey.FindStringSubmatch(accessKey); m != nil {
+	if m := longTermKey().FindStringSubmatch(accessKey); m != nil {
 		return credential{identity: user(m[1]), Secret: "sandbox"}, true
 	}
 	s, ok := c.sessions.Get(tx, accessKey)

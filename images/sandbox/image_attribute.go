@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"regexp"
 	"slices"
 
 	"github.com/imgops/imgops/images/sandbox/query"
@@ -221,16 +220,16 @@ func with(list []string, s string) []string {
 }
 
 var (
-	orgARN = regexp.MustCompile(`^arn:aws:organizations::\d{12}:organization/o-[a-z0-9]{10,32}$`)
-	ouARN  = regexp.MustCompile(`^arn:aws:organizations::\d{12}:ou/o-[a-z0-9]{10,32}/ou-[0-9a-z]{4,32}-[0-9a-z]{8,32}$`)
+	orgARN = lazy(`^arn:aws:organizations::\d{12}:organization/o-[a-z0-9]{10,32}$`)
+	ouARN  = lazy(`^arn:aws:organizations::\d{12}:ou/o-[a-z0-9]{10,32}/ou-[0-9a-z]{4,32}-[0-9a-z]{8,32}$`)
 )
 
 func (p launchPermissionParam) check() error {
 	const code = "InvalidAMIAttributeItemValue"
 	switch {
-	case p.OrganizationArn != "" && !orgARN.MatchString(p.OrganizationArn):
+	case p.OrganizationArn != "" && !orgARN().MatchString(p.OrganizationArn):
 		return fail(code, "Invalid attribute item value \"%s\" for organizationArn item type.", p.OrganizationArn)
-	case p.OrganizationalUnitArn != "" && !ouARN.MatchString(p.OrganizationalUnitArn):
+	case p.OrganizationalUnitArn != "" && !ouARN().MatchString(p.OrganizationalUnitArn):
 		return fail(code, "Invalid attribute item value \"%s\" for organizationalUnitArn item type.", p.OrganizationalUnitArn)
 	case p.OrganizationArn != "" || p.OrganizationalUnitArn != "":
 		return nil

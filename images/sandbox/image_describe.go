@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -174,7 +173,7 @@ func (i *imageRow) root() device {
 	return i.Devices[0]
 }
 
-var ownerWord = regexp.MustCompile(`^(\d{12}|self|amazon|aws-marketplace|aws-backup-vault)$`)
+var ownerWord = lazy(`^(\d{12}|self|amazon|aws-marketplace|aws-backup-vault)$`)
 
 func describeImages(q *call, in *describeImagesRequest) (*describeImagesAnswer, error) {
 	match, err := filters(in.Filter, imageFilters, func(i *imageRow) map[string]string { return q.seenTags(i.ID, i.Account) })
@@ -182,7 +181,7 @@ func describeImages(q *call, in *describeImagesRequest) (*describeImagesAnswer, 
 		return nil, err
 	}
 	for _, owner := range in.Owner {
-		if !ownerWord.MatchString(owner) {
+		if !ownerWord().MatchString(owner) {
 			return nil, fail("InvalidUserID.Malformed", "Invalid user id: \"%s\"", owner)
 		}
 	}

@@ -66,7 +66,7 @@ func createUsageReport(q *call, in *createReportRequest) (*createReportAnswer, e
 		return nil, err
 	}
 	for _, account := range in.AccountId {
-		if !accountID.MatchString(account) {
+		if !accountID().MatchString(account) {
 			return nil, badParameter(account, "accountId", "Give account ids of 12 digits.")
 		}
 	}

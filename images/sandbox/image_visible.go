@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"regexp"
 	"slices"
 )
 
@@ -74,10 +73,10 @@ func (q *call) usableImage(id string) (imageRow, error) {
 	return i, err
 }
 
-var imageName = regexp.MustCompile(`^[A-Za-z0-9()\[\] ./\-'@_]{3,128}$`)
+var imageName = lazy(`^[A-Za-z0-9()\[\] ./\-'@_]{3,128}$`)
 
 func checkImageName(name string) error {
-	if !imageName.MatchString(name) {
+	if !imageName().MatchString(name) {
 		return fail("InvalidAMIName.Malformed", "AMI names must be between 3 and 128 characters long, and may contain letters, numbers, "+
 			"'(', ')', '[', ']', ' ', '.', '-', '/', ''', '@' and '_'; this is '%s'", name)
 	}

@@ -2,7 +2,6 @@ package sandbox
 
 import (
 	"net/netip"
-	"regexp"
 	"slices"
 )
 
@@ -120,7 +119,7 @@ func (p metadataParam) apply(o metadataOptions) (metadataOptions, error) {
 	return o, nil
 }
 
-var metadataTagKey = regexp.MustCompile(`^[a-zA-Z0-9+\-=.,_:@]+$`)
+var metadataTagKey = lazy(`^[a-zA-Z0-9+\-=.,_:@]+$`)
 
 // checkMetadataTags: keys that the metadata service shows have a smaller set of characters (ec2-facts 1.22).
 func checkMetadataTags(o metadataOptions, tags map[string]string) error {
@@ -128,7 +127,7 @@ func checkMetadataTags(o metadataOptions, tags map[string]string) error {
 		return nil
 	}
 	for key := range tags {
-		if !metadataTagKey.MatchString(key) || key == "." || key == ".." || key == "_index" {
+		if !metadataTagKey().MatchString(key) || key == "." || key == ".." || key == "_index" {
 			return fail("InvalidParameterValue", "'%s' is not a valid tag key. Tag keys must match pattern ([0-9a-zA-Z\\-_+=,.@:]{1,255}), "+
 				"and must not be a reserved name ('.', '..', '_index'), when InstanceMetadataTags is enabled", key)
 		}

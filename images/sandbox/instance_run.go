@@ -2,7 +2,6 @@ package sandbox
 
 import (
 	"net/netip"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -188,8 +187,8 @@ func (q *call) launchTemplate(in *runInstancesRequest, l launch) (instanceRow, e
 }
 
 var (
-	profileARN  = regexp.MustCompile(`^arn:aws:iam::(\d{12}):instance-profile/(?:[\x21-\x7e]+/)?([\w+=,.@-]{1,128})$`)
-	profileName = regexp.MustCompile(`^[\w+=,.@-]{1,128}$`)
+	profileARN  = lazy(`^arn:aws:iam::(\d{12}):instance-profile/(?:[\x21-\x7e]+/)?([\w+=,.@-]{1,128})$`)
+	profileName = lazy(`^[\w+=,.@-]{1,128}$`)
 )
 
 // profile is the ARN of the instance profile that the request names, or empty. There is no IAM here: every profile of the
@@ -200,12 +199,12 @@ func (q *call) profile(p profileParam) (string, error) {
 	case p.Arn != "" && p.Name != "":
 		return "", combination("The parameter 'iamInstanceProfile.name' may not be used in combination with 'iamInstanceProfile.arn'")
 	case p.Arn != "":
-		m := profileARN.FindStringSubmatch(p.Arn)
+		m := profileARN().FindStringSubmatch(p.Arn)
 		if m == nil || m[1] != q.Account {
 			return "", badParameter(p.Arn, "iamInstanceProfile.arn", "Invalid IAM Instance Profile ARN")
 		}
 	case p.Name != "":
-		if !profileName.MatchString(p.Name) {
+		if !profileName().MatchString(p.Name) {
 			return "", badParameter(p.Name, "iamInstanceProfile.name", "Invalid IAM Instance Profile name")
 		}
 		p.Arn = "arn:aws:iam::" + q.Account + ":instance-profile/" + p.Name

@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -15,7 +14,7 @@ type kmsAliasRow struct {
 	Created, Updated time.Time
 }
 
-var aliasName = regexp.MustCompile(`^alias/[a-zA-Z0-9/_-]{1,250}$`)
+var aliasName = lazy(`^alias/[a-zA-Z0-9/_-]{1,250}$`)
 
 // aliasTarget is the ARN of the key behind an alias, given without "alias/".
 func (q *call) aliasTarget(p place, alias string) (string, bool) {
@@ -28,7 +27,7 @@ func (q *call) aliasTarget(p place, alias string) (string, bool) {
 
 func checkAliasName(name string) error {
 	switch {
-	case !aliasName.MatchString(name):
+	case !aliasName().MatchString(name):
 		return fail("ValidationException", "1 validation error detected: Value '%s' at 'aliasName' failed to satisfy constraint: Member must satisfy regular expression pattern: ^alias/[a-zA-Z0-9/_-]+$", name)
 	case strings.HasPrefix(name, "alias/aws/"):
 		return fail("NotAuthorizedException", "The prefix alias/aws/ is reserved")

@@ -136,7 +136,7 @@ func checkPermission(user, group, code string) error {
 	switch {
 	case user != "" && group != "" || user == "" && group == "":
 		return fail(code, "Each permission names one of user id and group")
-	case user != "" && !accountID.MatchString(user):
+	case user != "" && !accountID().MatchString(user):
 		return fail(code, "Invalid attribute item value \"%s\" for userId item type.", user)
 	case group != "" && group != "all":
 		return fail(code, "Invalid attribute item value \"%s\" for group item type.", group)

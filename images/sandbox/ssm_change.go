@@ -3,7 +3,6 @@ package sandbox
 import (
 	"errors"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -60,7 +59,7 @@ type labelAnswer struct {
 
 const maxLabels = 10 // of one version
 
-var labelForm = regexp.MustCompile(`^[a-zA-Z_.\-][a-zA-Z0-9_.\-]{0,99}$`)
+var labelForm = lazy(`^[a-zA-Z_.\-][a-zA-Z0-9_.\-]{0,99}$`)
 
 // labelParameterVersion moves labels to a version; a label that is not valid is no error but is named in the answer
 // (ec2-facts 5.8).
@@ -84,7 +83,7 @@ func labelParameterVersion(q *call, in *labelRequest) (*labelAnswer, error) {
 	var valid []string
 	for _, label := range in.Labels {
 		lower := strings.ToLower(label)
-		if !labelForm.MatchString(label) || strings.HasPrefix(lower, "aws") || strings.HasPrefix(lower, "ssm") {
+		if !labelForm().MatchString(label) || strings.HasPrefix(lower, "aws") || strings.HasPrefix(lower, "ssm") {
 			out.InvalidLabels = append(out.InvalidLabels, label)
 			continue
 		}

@@ -156,13 +156,13 @@ func (in *putParameterRequest) against(p parameterRow, exists bool) error {
 	return nil
 }
 
-var parameterName = regexp.MustCompile(`^[a-zA-Z0-9_.\-/]+$`)
+var parameterName = lazy(`^[a-zA-Z0-9_.\-/]+$`)
 
 // checkParameterName holds the rules of ec2-facts 5.7.
 func checkParameterName(p place, name string) error {
 	first := strings.ToLower(strings.SplitN(strings.TrimPrefix(name, "/"), "/", 2)[0])
 	switch {
-	case name == "" || !parameterName.MatchString(name):
+	case name == "" || !parameterName().MatchString(name):
 		return invalidSSM("Parameter name: can't be prefixed with \"ssm\" (case-insensitive). It can consist of letters, digits and the symbols .-_ and /.")
 	case strings.Contains(name, "/") && !strings.HasPrefix(name, "/"):
 		return invalidSSM("Parameter name must be a fully qualified name.")
@@ -206,7 +206,7 @@ func (p parameterRow) add(v parameterVersion) (parameterRow, error) {
 	return p, nil
 }
 
-var imageIDForm = regexp.MustCompile(`^ami-([0-9a-f]{8}|[0-9a-f]{17})$`)
+var imageIDForm = lazy(`^ami-([0-9a-f]{8}|[0-9a-f]{17})$`)
 
 // settleParameter decides on values of type aws:ec2:image that were put: one that is no image which the parameter's account
 // can launch in its Region is dropped, and nobody is told (AWS sends an event).
@@ -220,7 +220,7 @@ func (c *Cloud) settleParameter(key string) {
 		for _, v := range p.Pending {
 			v.Version = p.last() + 1
 			err := error(nil)
-			if !imageIDForm.MatchString(v.Value) {
+			if !imageIDForm().MatchString(v.Value) {
 				err = fail("InvalidAMIID.Malformed", "it has not the form of an image id")
 			} else if _, err = q.usableImage(v.Value); err == nil {
 				p, err = p.add(v)

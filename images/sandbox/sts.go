@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"regexp"
 	"strings"
 	"time"
 
@@ -45,22 +44,22 @@ type assumeRoleAnswer struct {
 }
 
 var (
-	roleARN     = regexp.MustCompile(`^arn:aws:iam::(\d{12}):role/((?:[\x21-\x7e]+/)?)([\w+=,.@-]{1,64})$`)
-	sessionName = regexp.MustCompile(`^[\w+=,.@-]{2,64}$`)
-	externalID  = regexp.MustCompile(`^[\w+=,.@:/-]+$`)
+	roleARN     = lazy(`^arn:aws:iam::(\d{12}):role/((?:[\x21-\x7e]+/)?)([\w+=,.@-]{1,64})$`)
+	sessionName = lazy(`^[\w+=,.@-]{2,64}$`)
+	externalID  = lazy(`^[\w+=,.@:/-]+$`)
 )
 
 // assumeRole gives credentials of any role of any account: the sandbox has no IAM to say who may. Session policies do
 // not restrict anything here, so they are refused rather than ignored.
 func assumeRole(q *call, in *assumeRoleRequest) (*assumeRoleAnswer, error) {
-	role := roleARN.FindStringSubmatch(in.RoleArn)
+	role := roleARN().FindStringSubmatch(in.RoleArn)
 	switch {
 	case role == nil:
 		return nil, stsInvalid("%s is not the ARN of a role (arn:aws:iam::<12 digits>:role/<name>)", in.RoleArn)
-	case !sessionName.MatchString(in.RoleSessionName):
+	case !sessionName().MatchString(in.RoleSessionName):
 		return nil, stsInvalid("1 validation error detected: Value '%s' at 'roleSessionName' failed to satisfy constraint: "+
 			"2 to 64 characters of [\\w+=,.@-]", in.RoleSessionName)
-	case in.ExternalId != nil && (!externalID.MatchString(*in.ExternalId) || len(*in.ExternalId) < 2 || len(*in.ExternalId) > 1224):
+	case in.ExternalId != nil && (!externalID().MatchString(*in.ExternalId) || len(*in.ExternalId) < 2 || len(*in.ExternalId) > 1224):
 		return nil, stsInvalid("1 validation error detected: Value at 'externalId' failed to satisfy constraint: " +
 			"2 to 1224 characters of [\\w+=,.@:/-]")
 	case in.Policy != nil || len(in.PolicyArns) > 0:

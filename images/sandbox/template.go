@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -29,7 +28,7 @@ const maxTemplateVersions = 10000
 
 func templateIndex(r templateRow) []string { return []string{r.key(), "name:" + r.key(r.Name)} }
 
-var templateName = regexp.MustCompile(`^[a-zA-Z0-9().\-/_]{3,128}$`)
+var templateName = lazy(`^[a-zA-Z0-9().\-/_]{3,128}$`)
 
 // templateRef names a launch template in a request: by id or by name.
 type templateRef struct {
@@ -131,7 +130,7 @@ func createLaunchTemplate(q *call, in *createTemplateRequest) (*templateAnswer, 
 	if err != nil {
 		return nil, err
 	}
-	if !templateName.MatchString(in.LaunchTemplateName) {
+	if !templateName().MatchString(in.LaunchTemplateName) {
 		return nil, fail("InvalidLaunchTemplateName.MalformedException", "The launch template name '%s' must have 3 to 128 characters: letters, numbers and ()./_-", in.LaunchTemplateName)
 	}
 	if _, err := q.template(templateRef{LaunchTemplateName: in.LaunchTemplateName}); err == nil {
