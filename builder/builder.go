@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 
 	"github.com/imgops/imgops/images"
+	"github.com/imgops/imgops/images/ledger"
 	"github.com/imgops/imgops/images/machine"
 	"github.com/imgops/imgops/roles"
 )
@@ -57,6 +58,9 @@ type Request struct {
 	WorkDir  string // of this run and role: the recipe, the machine's keys and the logs
 	Progress images.Progress
 	Log      io.Writer // what the provisioners write, as it comes; nil: only the files in WorkDir
+	// Inventory is told what the image holds, or why that is not known; nil: nobody looks. It is not called for an image that
+	// an earlier try of the run made, and what it is told of is no image yet: the build may still fail.
+	Inventory func(images.Image, ledger.Inventory, error)
 }
 
 // expiryMargin is how much longer a machine lives than its bake may take: time for the undoing, and for gc.
@@ -112,6 +116,7 @@ type bake struct {
 	want     images.Image
 	image    images.Image // the result
 	asked    bool         // CreateImage was sent and may have taken effect
+	listing  func() (ledger.Inventory, error)
 }
 
 func (b *Builder) newBake(api EC2API, req Request, limit time.Duration) (*bake, error) {

@@ -22,9 +22,10 @@ func (k *bake) steps() []multistep.Step {
 		machine.Connect(m),               // SSH, with the host key that the machine was given; undo: disconnect
 		k.step(k.waitBooted),             // cloud-init has done the first boot
 		k.step(k.provision),              // what the role says, in its order
-		k.step(k.clean),                  // what belongs to this machine does not belong in the image
+		k.step(k.clean),                  // what belongs to this machine does not belong in the image; what stays is listed
 		k.step(k.stop),                   // the disk is at rest
 		k.undoable(k.capture, k.discard), // the image and its snapshots, tagged; undo: both, unless all went well
+		k.step(k.tellInventory),          // for the ledger, while EC2 is at work
 		k.step(k.waitAvailable),          // or EC2's reason why it never will be
 	}
 }

@@ -32,6 +32,7 @@ type Config struct {
 	Build     BuildLocation
 	Targets   []Target
 	Retention Retention
+	Ledger    Ledger
 }
 
 // BuildLocation is the account and Region in which images are built and verified.
@@ -61,11 +62,21 @@ type Retention struct {
 	MinAge Duration // default 720h
 }
 
+// Ledger says where the record of builds and promotions is kept. In YAML a word is enough: off, branch, required, or a place
+// in S3 (s3://bucket/prefix); both together are written {store: s3://bucket/prefix, required: true}.
+type Ledger struct {
+	Store    string // LedgerBranch (default), LedgerOff, or s3://BUCKET[/PREFIX]
+	Region   string // of the bucket; default: the build Region
+	Required bool   // a run that cannot record what it did fails, and nothing is promoted when that is known before
+}
+
 // Defaults of imgops.yaml.
 const (
 	DefaultMain   = "main"
 	DefaultKeep   = 5
 	DefaultMinAge = Duration(720 * time.Hour)
 	ModeShare     = "share"
+	LedgerBranch  = "branch" // imgops-ledger, in the fleet's repository
+	LedgerOff     = "off"
 	ModeCopy      = "copy"
 )

@@ -21,7 +21,7 @@ type configParser struct {
 func parseConfig(data []byte) (Config, []Problem) {
 	p := &configParser{
 		source: &source{file: configFile, data: data},
-		config: Config{Main: DefaultMain, Retention: Retention{Keep: DefaultKeep, MinAge: DefaultMinAge}},
+		config: Config{Main: DefaultMain, Retention: Retention{Keep: DefaultKeep, MinAge: DefaultMinAge}, Ledger: Ledger{Store: LedgerBranch}},
 		taken:  map[string]string{}, places: map[string]place{},
 	}
 	root := p.parse(configFile)
@@ -35,6 +35,7 @@ func parseConfig(data []byte) (Config, []Problem) {
 		"build":     p.build,
 		"targets":   p.targets,
 		"retention": p.retention,
+		"ledger":    p.ledger,
 		"settings":  p.settings,
 	}, "version", "fleet", "build", "targets")
 	return p.config, p.problems

@@ -124,7 +124,7 @@ func TestConfig(t *testing.T) {
 			{Name: "production", Accounts: []string{"222222222222", "333333333333"}, Regions: []string{"us-east-1", "eu-west-1"}, Mode: "share"},
 			{Name: "staging", Accounts: []string{"444444444444"}, Regions: []string{"us-east-1"}, Mode: "share"},
 		},
-		Retention: Retention{Keep: 5, MinAge: DefaultMinAge},
+		Retention: Retention{Keep: 5, MinAge: DefaultMinAge}, Ledger: Ledger{Store: LedgerBranch},
 	}, c)
 	var d Duration
 	require.NoError(t, d.UnmarshalText([]byte("90s")))
