@@ -66,13 +66,17 @@ func (g *Git) sync(ctx context.Context) (plumbing.Hash, error) {
 	if err != nil {
 		return tip, fmt.Errorf("asking %s for its %s: %w", g.remote, Branch, err)
 	}
-	if !tip.IsZero() {
-		if _, err := g.repo.CommitObject(tip); err != nil {
-			if err := g.via.fetch(ctx, tip, g.known()); err != nil {
-				return tip, fmt.Errorf("fetching %s: %w", g, err)
+	for try := 0; !tip.IsZero() && !g.has(tip); try++ {
+		err := g.via.fetch(ctx, tip, g.known())
+		if errors.Is(err, errMoved) && try < tries {
+			if tip, err = g.via.tip(ctx); err == nil {
+				continue
 			}
 		}
-		if _, err := g.repo.CommitObject(tip); err != nil {
+		if err != nil {
+			return tip, fmt.Errorf("fetching %s: %w", g, err)
+		}
+		if !g.has(tip) {
 			return tip, fmt.Errorf("%s names %s, which is no commit; see: git ls-remote %s %s", g, tip, g.remote, localRef)
 		}
 	}
@@ -83,6 +87,11 @@ func (g *Git) sync(ctx context.Context) (plumbing.Hash, error) {
 		return tip, nil
 	}
 	return tip, g.remember(ctx, tip)
+}
+
+func (g *Git) has(commit plumbing.Hash) bool {
+	_, err := g.repo.CommitObject(commit)
+	return err == nil
 }
 
 // lastSeen is the remote's tip as it was seen last: by imgops, or before that by a git fetch.
@@ -119,7 +128,7 @@ func (g *Git) continues(ctx context.Context, seen, tip plumbing.Hash) error {
 	if err != nil {
 		return err
 	}
-	path, err := g.lost(before, now, "")
+	path, err := g.lost(ctx, before, now, "")
 	switch {
 	case err != nil:
 		return err

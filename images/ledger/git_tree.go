@@ -192,8 +192,9 @@ func (g *Git) writeBlob(data []byte) (plumbing.Hash, error) {
 	return id, nil
 }
 
-// lost names a file of the old tree that the new one has not, or has with another content; "" when it has all.
-func (g *Git) lost(old, now plumbing.Hash, at string) (string, error) {
+// lost names an entry of the old tree that the new one has not, or has with another content; "" when it has all. What is no
+// entry, or cannot be read as one, may go: that is how garbage is removed.
+func (g *Git) lost(ctx context.Context, old, now plumbing.Hash, at string) (string, error) {
 	if old == now || old.IsZero() {
 		return "", nil
 	}
@@ -206,18 +207,35 @@ func (g *Git) lost(old, now plumbing.Hash, at string) (string, error) {
 		return "", err
 	}
 	for _, e := range was {
-		i := indexOf(is, e.Name)
-		switch {
-		case i >= 0 && is[i].Hash == e.Hash:
-		case i >= 0 && e.Mode == filemode.Dir && is[i].Mode == filemode.Dir:
-			if path, err := g.lost(e.Hash, is[i].Hash, at+e.Name+"/"); err != nil || path != "" {
-				return path, err
-			}
-		default:
-			return at + e.Name, nil
+		below, path := emptyTree, ""
+		if i := indexOf(is, e.Name); i >= 0 && is[i].Hash == e.Hash {
+			continue
+		} else if i >= 0 && is[i].Mode == filemode.Dir {
+			below = is[i].Hash
+		}
+		if e.Mode == filemode.Dir {
+			path, err = g.lost(ctx, e.Hash, below, at+e.Name+"/")
+		} else if g.isEntry(at+e.Name, e) {
+			path = at + e.Name
+		}
+		if err = errors.Join(err, ctx.Err()); err != nil || path != "" {
+			return path, err
 		}
 	}
 	return "", nil
+}
+
+func (g *Git) isEntry(path string, e object.TreeEntry) bool {
+	if _, err := parsePath(path); err != nil {
+		return false
+	}
+	data, err := g.blob(e.Hash)
+	if err != nil {
+		return false
+	}
+	_, err = Read(path, data)
+	var newer *NewerError
+	return err == nil || errors.As(err, &newer)
 }
 
 // reaches says whether a commit is in the history of another. What a shallow clone has no history of counts as not.

@@ -218,12 +218,12 @@ type uploading struct {
 }
 
 func (w *goWire) fetch(ctx context.Context, want plumbing.Hash, have []plumbing.Hash) error {
-	s, _, done, err := w.reading(ctx)
+	s, tip, done, err := w.reading(ctx)
 	defer done()
 	if err != nil {
 		return err
 	}
-	if s == nil {
+	if s == nil || tip != want { // what is no tip any more is not given
 		return errMoved
 	}
 	req := packp.NewUploadPackRequestFromCapabilities(s.can)

@@ -207,10 +207,18 @@ func TestGarbageIsNamedAndSkipped(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, problems, 3, "files that are no entries, whatever the role")
 
+	t.Log("garbage may be removed: that is no rewriting")
+	bare := strings.TrimPrefix(run(t, l.Store.(*ledger.Git).CommonDir(), "remote", "get-url", "origin"), "file://")
+	work := clone(t, "file://"+bare, "--branch", ledger.Branch)
+	run(t, work, "rm", "-rq", "README.md", "images/web/deep")
+	run(t, work, "commit", "-qm", "remove garbage")
+	run(t, work, "push", "-q", "origin", ledger.Branch)
+	require.NoError(t, l.Store.Sync(t.Context()))
+
 	t.Log("what is there does not keep others from writing")
 	require.NoError(t, l.Store.Append(t.Context(), "x", []ledger.Entry{event(t, "web", "hold", "later", noon.Add(time.Hour))}))
 	require.Contains(t, paths(t, l.Store, ""), good.Path)
-	require.Contains(t, paths(t, l.Store, ""), "README.md")
+	require.Contains(t, paths(t, l.Store, ""), "events/web/notes.txt")
 }
 
 func TestSpool(t *testing.T) {
@@ -238,15 +246,29 @@ func TestSpool(t *testing.T) {
 	dir := clone(t, "file://"+bare)
 	require.NoError(t, os.Rename(bare, bare+".gone"))
 	message := func([]ledger.Entry) string { return "x" }
-	_, err = s.Flush(t.Context(), open(t, dir), message)
+	_, _, err = s.Flush(t.Context(), open(t, dir), message)
 	require.Error(t, err)
 	require.False(t, s.Empty())
 	require.NoError(t, os.Rename(bare+".gone", bare))
-	n, err := s.Flush(t.Context(), open(t, dir), message)
+	n, twice, err := s.Flush(t.Context(), open(t, dir), message)
 	require.NoError(t, err)
+	require.Empty(t, twice)
 	require.Equal(t, 2, n)
 	require.Len(t, paths(t, open(t, dir), ""), 2)
 	list, err = s.Entries()
 	require.NoError(t, err)
 	require.Empty(t, list)
+
+	t.Log("what the ledger knows otherwise holds nothing up")
+	three := event(t, "web", "hold", "", noon)
+	require.NoError(t, s.Put(ledger.Entry{Path: two.Path, Data: []byte("{}")}))
+	require.NoError(t, s.Put(three))
+	n, twice, err = s.Flush(t.Context(), open(t, dir), message)
+	require.NoError(t, err)
+	require.Equal(t, []string{two.Path}, twice)
+	require.Equal(t, 1, n)
+	list, err = s.Entries()
+	require.NoError(t, err)
+	require.Empty(t, list)
+	require.Contains(t, paths(t, open(t, dir), ""), three.Path)
 }

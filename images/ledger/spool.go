@@ -86,17 +86,29 @@ func (s Spool) Remove(entries []Entry) error {
 	return errors.Join(errs...)
 }
 
-// Flush has a store take what is kept. What it does not take stays.
-func (s Spool) Flush(ctx context.Context, store Store, message func([]Entry) string) (stored int, err error) {
+// Flush has a store take what is kept. What it does not take stays, but for entries that the store has already with another
+// content: it keeps what it has, and they are named.
+func (s Spool) Flush(ctx context.Context, store Store, message func([]Entry) string) (stored int, twice []string, err error) {
 	if s.Empty() {
-		return 0, nil
+		return 0, nil, nil
 	}
 	entries, err := s.Entries()
-	if err != nil || len(entries) == 0 {
-		return 0, err
+	for len(entries) > 0 && err == nil {
+		err = store.Append(ctx, message(entries), entries)
+		var conflict *ConflictError
+		if !errors.As(err, &conflict) {
+			break
+		}
+		at := slices.IndexFunc(entries, func(e Entry) bool { return e.Path == conflict.Path })
+		if at < 0 {
+			break
+		}
+		twice = append(twice, conflict.Path)
+		err = s.Remove(entries[at : at+1])
+		entries = slices.Delete(slices.Clone(entries), at, at+1)
 	}
-	if err := store.Append(ctx, message(entries), entries); err != nil {
-		return 0, err
+	if err != nil {
+		return 0, twice, err
 	}
-	return len(entries), s.Remove(entries)
+	return len(entries), twice, s.Remove(entries)
 }
