@@ -169,6 +169,12 @@ func (q Query) describe(ptr Pointer, v view, tags map[Location]map[string]Image)
 	return d, v.seen[ptr.Image].State == "available" && ptr.DataType == PointerDataType
 }
 
+// SamePlaces says whether two queries are about the same fleet in the same locations, so that a Look for one serves the
+// other.
+func (q Query) SamePlaces(other Query) bool {
+	return q.Fleet == other.Fleet && q.Build == other.Build && slices.Equal(q.locations(), other.locations()) && slices.Equal(q.Copies, other.Copies)
+}
+
 // each runs do for 0 to n-1 in parallel and joins the errors; one that fails does not stop the others.
 func each(ctx context.Context, n int, do func(ctx context.Context, i int) error) error {
 	var group errgroup.Group

@@ -34,6 +34,8 @@ type checkout struct {
 
 // checkout reads the fleet's part of the working tree.
 func (r *Repo) checkout(ctx context.Context) (_ *tree, _ map[plumbing.Hash]string, err error) {
+	names := newListings(r.gitDir, r.prefix)
+	go names.load.Do(names.read) // while the index is read
 	idx, err := r.readIndex()
 	if err != nil {
 		return nil, nil, err
@@ -51,7 +53,7 @@ func (r *Repo) checkout(ctx context.Context) (_ *tree, _ map[plumbing.Hash]strin
 	}
 	defer func() { err = errors.Join(err, disk.close()) }()
 	c := &checkout{
-		repo: r, index: idx, disk: map[plumbing.Hash]string{}, ignores: newIgnores(r, cfg), names: newListings(r.gitDir, r.prefix), root: disk,
+		repo: r, index: idx, disk: map[plumbing.Hash]string{}, ignores: newIgnores(r, cfg), names: names, root: disk,
 		unborn:   errors.Is(headErr, plumbing.ErrReferenceNotFound),
 		fileMode: cfg.Raw.Section("core").Option("filemode") != "false",
 	}
@@ -140,6 +142,7 @@ func (c *checkout) dir(ctx context.Context, into *pending, rel string, tracked [
 	}
 	known := make([]bool, len(files))
 	into.grow(len(files))
+	next := 0 // both lists are sorted, but for directories: the next name is mostly the next file
 	for i := 0; i < len(tracked); {
 		name, _, deeper := strings.Cut(tracked[i].path[skip:], "/")
 		end := i + 1
@@ -147,7 +150,11 @@ func (c *checkout) dir(ctx context.Context, into *pending, rel string, tracked [
 			prefix := tracked[i].path[:skip+len(name)+1]
 			end += sort.Search(len(tracked)-end, func(j int) bool { return !strings.HasPrefix(tracked[end+j].path, prefix) })
 		}
-		at, there := slices.BinarySearchFunc(files, name, func(f diskFile, name string) int { return strings.Compare(f.name, name) })
+		at, there := next, next < len(files) && files[next].name == name
+		if !there {
+			at, there = slices.BinarySearchFunc(files, name, func(f diskFile, name string) int { return strings.Compare(f.name, name) })
+		}
+		next = at + 1
 		var found *diskFile
 		if there {
 			found = &files[at]

@@ -32,6 +32,7 @@ func (r *Repo) LoadWorktree(ctx context.Context) (*Fleet, error) {
 }
 
 func (r *Repo) loadWorktree(ctx context.Context, revision Revision) (*Fleet, error) {
+	go r.cache.definitions.load.Do(r.cache.definitions.read) // while the working tree is looked at
 	root, disk, err := r.checkout(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("reading the working tree of %s: %w", r.top, err)

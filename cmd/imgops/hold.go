@@ -15,7 +15,6 @@ import (
 	"github.com/imgops/imgops/cmd/imgops/cienv"
 	"github.com/imgops/imgops/images"
 	"github.com/imgops/imgops/promoter"
-	"github.com/imgops/imgops/roles"
 )
 
 func holdCommand(a *app) *cobra.Command {
@@ -161,17 +160,4 @@ func (s *session) places() []images.Location {
 	}
 	slices.SortFunc(list, images.Location.Compare)
 	return slices.Compact(list)
-}
-
-// copyPlaces lists the locations with copies of their own.
-func (s *session) copyPlaces() []images.Location {
-	var list []images.Location
-	for _, t := range s.fleet.Config.Targets {
-		for _, l := range locations(roles.Config{Targets: []roles.Target{t}}, nil) {
-			if t.Mode == promoter.ModeCopy && l.Account != s.home.Account {
-				list = append(list, l)
-			}
-		}
-	}
-	return list
 }

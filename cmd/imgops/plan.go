@@ -32,7 +32,7 @@ func planCommand(a *app) *cobra.Command {
 }
 
 func (a *app) runPlan(ctx context.Context, o *planOptions, names []string) error {
-	s, err := a.open(ctx, "")
+	s, err := a.openToLook(ctx)
 	if err != nil {
 		return err
 	}

@@ -85,7 +85,7 @@ func (a *app) openClean(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	early := a.connectEarly(ctx, repo)
+	early := a.connectEarly(ctx, repo, false)
 	f, err := repo.LoadWorktree(ctx)
 	if errors.Is(err, roles.ErrNoWorktree) { // a bare repository has nothing but commits
 		f, err = repo.Load(ctx, "HEAD")

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"reflect"
 	"slices"
 
 	"github.com/imgops/imgops/images"
@@ -21,6 +20,7 @@ type session struct {
 	home   images.Location   // where images are built
 	cat    *images.Catalogue // of the build location
 	pins   roles.Pins
+	early  *early // what was begun while the fleet was loaded; nil once it is used
 
 	withdraw bool // promotions take images away from accounts that no target names any more
 }
@@ -32,7 +32,7 @@ func (a *app) open(ctx context.Context, rev string) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	early := a.connectEarly(ctx, repo)
+	early := a.connectEarly(ctx, repo, false)
 	fleet, err := loadFleet(ctx, repo, rev)
 	if err != nil {
 		return nil, err
@@ -40,11 +40,26 @@ func (a *app) open(ctx context.Context, rev string) (*session, error) {
 	return a.session(ctx, repo, fleet, early)
 }
 
+// openToLook is open of the working tree for a command that changes nothing: what exists in the accounts is read while
+// the fleet is being loaded, for the first survey.
+func (a *app) openToLook(ctx context.Context) (*session, error) {
+	repo, err := a.openRepo(ctx)
+	if err != nil {
+		return nil, err
+	}
+	early := a.connectEarly(ctx, repo, true)
+	fleet, err := loadFleet(ctx, repo, "")
+	if err != nil {
+		return nil, err
+	}
+	return a.session(ctx, repo, fleet, early)
+}
+
 // session opens a fleet that is loaded already.
-func (a *app) session(ctx context.Context, repo *roles.Repo, fleet *roles.Fleet, connect func(roles.Config) (*clouds, error)) (s *session, err error) {
-	s = &session{app: a, repo: repo, fleet: fleet}
+func (a *app) session(ctx context.Context, repo *roles.Repo, fleet *roles.Fleet, begun *early) (s *session, err error) {
+	s = &session{app: a, repo: repo, fleet: fleet, early: begun}
 	s.home = images.Location{Account: fleet.Config.Build.Account, Region: fleet.Config.Build.Region}
-	if s.clouds, err = connect(fleet.Config); err != nil {
+	if s.clouds, err = begun.connect(ctx, fleet.Config); err != nil {
 		return nil, err
 	}
 	if s.cat, err = images.Open(ctx, s.clouds, s.home); err != nil {
@@ -57,32 +72,6 @@ func (a *app) session(ctx context.Context, repo *roles.Repo, fleet *roles.Fleet,
 		return nil, err
 	}
 	return s, nil
-}
-
-// connectEarly begins to connect to the accounts of the fleet's imgops.yaml as it is on disk, while the fleet is being
-// loaded. The function that it returns gives the clients of a configuration: those, when it is the same after all.
-func (a *app) connectEarly(ctx context.Context, repo *roles.Repo) func(roles.Config) (*clouds, error) {
-	peeked, err := repo.PeekConfig(ctx)
-	if err != nil {
-		return func(c roles.Config) (*clouds, error) { return a.newClouds(ctx, c) }
-	}
-	var (
-		early *clouds
-		ready = make(chan struct{})
-	)
-	go func() {
-		defer close(ready)
-		if early, err = a.newClouds(ctx, peeked); err == nil {
-			early.warm(ctx, peeked)
-		}
-	}()
-	return func(c roles.Config) (*clouds, error) {
-		<-ready
-		if err != nil || !reflect.DeepEqual(c, peeked) {
-			return a.newClouds(ctx, c)
-		}
-		return early, nil
-	}
 }
 
 func loadFleet(ctx context.Context, repo *roles.Repo, rev string) (*roles.Fleet, error) {
@@ -119,7 +108,7 @@ type survey struct {
 func (s *session) survey(ctx context.Context, list []*roles.Role) (survey, error) {
 	q := s.query()
 	q.Copies = s.copyPlaces()
-	view, err := images.Look(ctx, s.clouds, q)
+	view, err := s.look(ctx, q)
 	if err != nil {
 		return survey{}, err
 	}
