@@ -74,7 +74,8 @@ func loopback(host string) bool {
 // sandboxStatus is what a sandbox's server answers at homePath: the cloud's own status, and where its state is.
 type sandboxStatus struct {
 	sandbox.Status
-	Dir string `json:"dir"`
+	Dir    string `json:"dir"`
+	Detail string `json:"machines_detail,omitempty"` // how the machines run, such as kvm
 }
 
 // homePath is answered by `imgops sandbox serve` beside the cloud's own paths.

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/imgops/imgops/images"
+	"github.com/imgops/imgops/images/sandbox/machines"
 )
 
 // sandboxOptions are the flags of the sandbox commands.
@@ -55,7 +56,7 @@ func sandboxCommand(a *app) *cobra.Command {
 	serve := sub("serve", "Run the sandbox in the foreground", cobra.NoArgs,
 		func(ctx context.Context, h *sandboxHome, _ []string) error { return a.sandboxServe(ctx, h, o) })
 	for _, s := range []*cobra.Command{up, serve} {
-		s.Flags().StringVar(&o.machines, "machines", "auto", "what the instances run as: auto, nspawn or none (state changes only)")
+		s.Flags().StringVar(&o.machines, "machines", "auto", "what the instances run as: auto, nspawn (as root), qemu, or none (state changes only)")
 		s.Flags().IntVar(&o.port, "port", 0, "loopback `port` to listen on (default: the last one, else any)")
 		o.conditions.addFlags(s.Flags())
 		s.Flags().StringVar(&o.mirror, "mirror", "", "Debian mirror `URL` for the base image (default http://deb.debian.org/debian)")
@@ -75,6 +76,12 @@ func sandboxCommand(a *app) *cobra.Command {
 		s.Flags().StringVar(&o.account, "account", "111111111111", "the `account` to act in")
 		s.Flags().StringVar(&o.region, "region", "us-east-1", "the default `Region`")
 	}
+	c.AddCommand(&cobra.Command{
+		Use: "pipe ADDRESS SERVICE", Short: "Connect a qemu machine with its metadata service (QEMU runs this)", Hidden: true, Args: cobra.ExactArgs(2),
+		RunE: func(c *cobra.Command, args []string) error {
+			return machines.Pipe(c.Context(), args[0], args[1], a.Stdin, a.Stdout)
+		},
+	})
 	return c
 }
 
@@ -89,6 +96,9 @@ func (a *app) sandboxUp(ctx context.Context, h *sandboxHome, o *sandboxOptions) 
 		}
 		fmt.Fprintf(a.Stdout, "sandbox %s is already running at %s (%s machines)\n", h.name, r.URL, r.Driver)
 		return nil
+	}
+	if err := a.findSystemTools(); err != nil {
+		return err
 	}
 	driver, err := chooseMachines(o.machines)
 	if err != nil {
@@ -177,6 +187,7 @@ func (a *app) sandboxStatus(ctx context.Context, h *sandboxHome) error {
 		Running bool           `json:"running"`
 		URL     string         `json:"url,omitempty"`
 		Driver  string         `json:"machines,omitempty"`
+		Detail  string         `json:"machines_detail,omitempty"`
 		PID     int            `json:"pid,omitempty"`
 		Dir     string         `json:"dir"`
 		Network string         `json:"network,omitempty"`
@@ -190,7 +201,7 @@ func (a *app) sandboxStatus(ctx context.Context, h *sandboxHome) error {
 		if err != nil {
 			return err
 		}
-		s = status{h.name, true, r.URL, got.Machines, got.PID, h.dir, got.Network, got.Counts, got.Conditions}
+		s = status{h.name, true, r.URL, got.Machines, got.Detail, got.PID, h.dir, got.Network, got.Counts, got.Conditions}
 	} else if !errors.Is(err, errNotRunning) {
 		return err
 	}
@@ -198,7 +209,7 @@ func (a *app) sandboxStatus(ctx context.Context, h *sandboxHome) error {
 	t.add("name", s.Name)
 	t.add("running", fmt.Sprint(s.Running))
 	t.add("url", s.URL)
-	t.add("machines", s.Driver)
+	t.add("machines", strings.TrimSpace(s.Driver+" "+s.Detail))
 	t.add("state", s.Dir)
 	for _, c := range s.Conditions {
 		t.add("condition", c)

@@ -19,7 +19,7 @@ import (
 )
 
 // sandboxHome is where one sandbox keeps its state: server.json (where the server is or was), server.log, locks/ (pinned
-// bases), cloud/ (the cloud's records), disks/ and machines/.
+// bases), cloud/ (the cloud's records), disks/, and what the drivers keep: machines/ (nspawn) and qemu/.
 type sandboxHome struct {
 	name string
 	dir  string
@@ -59,6 +59,13 @@ func (a *app) sandboxHome(name string) (*sandboxHome, error) {
 
 func (h *sandboxHome) path(parts ...string) string {
 	return filepath.Join(append([]string{h.dir}, parts...)...)
+}
+
+func (h *sandboxHome) driverDir(driver string) string {
+	if driver == "qemu" {
+		return h.path("qemu")
+	}
+	return h.path("machines")
 }
 
 func (h *sandboxHome) exists() bool {

@@ -30,13 +30,34 @@ func chooseMachines(word string) (string, error) {
 	switch word {
 	case "none":
 		return word, nil
-	case "auto", "nspawn":
-		if err := machines.Probe(); err != nil {
-			return "", fmt.Errorf("machines cannot run here: %w (or use --machines none: instances change state and nothing runs)", err)
+	case "nspawn":
+		return word, cannotRun(machines.Probe())
+	case "qemu":
+		return word, cannotRun(machines.ProbeQEMU())
+	case "auto":
+		noNspawn := machines.Probe()
+		if noNspawn == nil {
+			return "nspawn", nil
 		}
-		return "nspawn", nil
+		noQEMU := machines.ProbeQEMU()
+		if noQEMU == nil {
+			return "qemu", nil
+		}
+		return "", cannotRun(fmt.Errorf("%w; %w", noNspawn, noQEMU))
 	}
-	return "", &usageError{err: fmt.Errorf("unknown --machines %q; it is one of auto, nspawn, none", word)}
+	return "", &usageError{err: fmt.Errorf("unknown --machines %q; it is one of auto, nspawn, qemu, none", word)}
+}
+
+func cannotRun(why error) error {
+	if why == nil {
+		return nil
+	}
+	return fmt.Errorf("machines cannot run here: %w (or use --machines none: instances change state and nothing runs)", why)
+}
+
+// findSystemTools lets users who are not root run mkfs, debugfs and the like: on Debian their PATH lacks the directories.
+func (a *app) findSystemTools() error {
+	return os.Setenv("PATH", a.Getenv("PATH")+":/usr/sbin:/sbin")
 }
 
 // makeBase makes the base image, or finds it in the cache.
@@ -76,12 +97,15 @@ func (a *app) sandboxServe(ctx context.Context, h *sandboxHome, o *sandboxOption
 	debug.SetGCPercent(100) // it lives on
 	debug.SetMemoryLimit(math.MaxInt64)
 	log := slog.New(slog.NewTextHandler(a.Stderr, nil))
+	if err := a.findSystemTools(); err != nil {
+		return err
+	}
 	driverName, err := chooseMachines(o.machines)
 	if err != nil {
 		return err
 	}
 	var cloud atomic.Pointer[sandbox.Cloud]
-	driver, disks, err := openMachines(ctx, h, driverName, log, &cloud)
+	driver, disks, err := a.openMachines(ctx, h, o, driverName, log, &cloud)
 	if err != nil {
 		return err
 	}
@@ -99,9 +123,17 @@ func (a *app) sandboxServe(ctx context.Context, h *sandboxHome, o *sandboxOption
 	mux.Handle("/", c.Handler())
 	mux.HandleFunc("GET "+homePath, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(sandboxStatus{c.Status(), h.dir}) // a client that has gone needs no answer
+		_ = json.NewEncoder(w).Encode(sandboxStatus{c.Status(), h.dir, detail(driver)}) // a client that has gone needs no answer
 	})
 	return a.serve(ctx, h, mux, o.port, driverName)
+}
+
+// detail is what a driver says about how its machines run, if anything.
+func detail(d machines.Driver) string {
+	if t, ok := d.(interface{ Detail() string }); ok {
+		return t.Detail()
+	}
+	return ""
 }
 
 func (a *app) serve(ctx context.Context, h *sandboxHome, handler http.Handler, port int, driver string) error {
@@ -131,7 +163,7 @@ func (a *app) serve(ctx context.Context, h *sandboxHome, handler http.Handler, p
 
 // openMachines opens the driver and the disks. The metadata service asks the cloud who is calling; the cloud is made
 // after the driver, so it comes through a pointer.
-func openMachines(ctx context.Context, h *sandboxHome, name string, log *slog.Logger, cloud *atomic.Pointer[sandbox.Cloud]) (machines.Driver, sandbox.Disks, error) {
+func (a *app) openMachines(ctx context.Context, h *sandboxHome, o *sandboxOptions, name string, log *slog.Logger, cloud *atomic.Pointer[sandbox.Cloud]) (machines.Driver, sandbox.Disks, error) {
 	if name == "none" {
 		return machines.NewNone(netip.Prefix{}), nil, nil
 	}
@@ -141,7 +173,15 @@ func openMachines(ctx context.Context, h *sandboxHome, name string, log *slog.Lo
 		}
 		return imds.Document{}, false
 	})
-	driver, err := machines.NewNspawn(ctx, machines.Options{Dir: h.path("machines"), Name: h.name, Metadata: metadata, Log: log})
+	trial := ""
+	if name == "qemu" {
+		base, err := a.makeBase(ctx, o)
+		if err != nil {
+			return nil, nil, err
+		}
+		trial = base.Path
+	}
+	driver, err := openDriver(ctx, h, name, trial, machines.Options{Metadata: metadata, Log: log})
 	if err != nil {
 		return nil, nil, fmt.Errorf("opening the machines of sandbox %s: %w", h.name, err)
 	}
@@ -150,6 +190,19 @@ func openMachines(ctx context.Context, h *sandboxHome, name string, log *slog.Lo
 		return nil, nil, fmt.Errorf("opening the disks of sandbox %s: %w", h.name, err)
 	}
 	return driver, disks, nil
+}
+
+// openDriver opens the driver of the sandbox; each has a directory of its own. With qemu, trial is the disk on which KVM is tried.
+func openDriver(ctx context.Context, h *sandboxHome, name, trial string, o machines.Options) (machines.Driver, error) {
+	o.Dir, o.Name = h.driverDir(name), h.name
+	if name == "nspawn" {
+		return machines.NewNspawn(ctx, o)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("finding the imgops executable: %w", err)
+	}
+	return machines.NewQEMU(ctx, machines.QEMUOptions{Options: o, Pipe: []string{self, "sandbox", "pipe"}, Trial: trial})
 }
 
 func (a *app) registerBase(ctx context.Context, c *sandbox.Cloud, driver string, o *sandboxOptions) error {
@@ -175,7 +228,7 @@ func (a *app) sandboxDown(ctx context.Context, h *sandboxHome) error {
 		fmt.Fprintf(a.Stdout, "sandbox %s does not exist\n", h.name)
 		return nil
 	}
-	if err := h.stopServer(ctx); err != nil {
+	if err := errors.Join(a.findSystemTools(), h.stopServer(ctx)); err != nil {
 		return err
 	}
 	release, err := h.lock()
@@ -183,16 +236,26 @@ func (a *app) sandboxDown(ctx context.Context, h *sandboxHome) error {
 		return err
 	}
 	defer release()
-	if _, err := os.Stat(h.path("machines")); err == nil {
-		log := slog.New(slog.NewTextHandler(a.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-		driver, err := machines.NewNspawn(ctx, machines.Options{Dir: h.path("machines"), Name: h.name, Metadata: http.NotFoundHandler(), Log: log})
-		if err != nil {
-			return fmt.Errorf("finding the machines of sandbox %s: %w", h.name, err)
+	for _, name := range []string{"nspawn", "qemu"} {
+		if _, err := os.Stat(h.driverDir(name)); err != nil {
+			continue
 		}
-		if err := driver.Down(ctx); err != nil {
-			return fmt.Errorf("stopping the machines of sandbox %s: %w", h.name, err)
+		if err := a.machinesDown(ctx, h, name); err != nil {
+			return err
 		}
 	}
 	fmt.Fprintf(a.Stdout, "sandbox %s is down\n", h.name)
+	return nil
+}
+
+func (a *app) machinesDown(ctx context.Context, h *sandboxHome, name string) error {
+	log := slog.New(slog.NewTextHandler(a.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	driver, err := openDriver(ctx, h, name, "", machines.Options{Metadata: http.NotFoundHandler(), Log: log})
+	if err != nil {
+		return fmt.Errorf("finding the %s machines of sandbox %s: %w", name, h.name, err)
+	}
+	if err := errors.Join(driver.Down(ctx), driver.Close()); err != nil {
+		return fmt.Errorf("stopping the machines of sandbox %s: %w", h.name, err)
+	}
 	return nil
 }

@@ -33,7 +33,7 @@ type Image struct {
 	Architecture string    `json:"architecture"` // EC2's word: x86_64 or arm64
 }
 
-// Make returns the cached image of the recipe, or makes it, which takes about a minute, root, mmdebstrap and the mirror. Several processes may
+// Make returns the cached image of the recipe, or makes it, which takes about a minute, mmdebstrap and the mirror, and root or subordinate ids. Several processes may
 // call it at once: one makes the image, the others wait for it.
 func Make(ctx context.Context, o Options) (Image, error) {
 	o = o.withDefaults()
@@ -102,10 +102,10 @@ func (o Options) make(ctx context.Context, key string) (Image, error) {
 	}
 	work := filepath.Join(o.Dir, key+".tmp")
 	// A leftover of a killed maker: its processes and mounts died with it, see chroot.go.
-	if err := os.RemoveAll(work); err != nil {
+	if err := remove(ctx, work); err != nil {
 		return Image{}, fmt.Errorf("removing a half-made image: %w", err)
 	}
-	defer os.RemoveAll(work)
+	defer func() { _ = remove(context.WithoutCancel(ctx), work) }() // the next maker removes what is left
 	root, raw := filepath.Join(work, "root"), filepath.Join(work, "disk")
 	if err := os.MkdirAll(root, 0o755); err != nil {
 		return Image{}, err

@@ -7,40 +7,102 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
-// tools maps each program that is needed to its Debian package.
-var tools = [][2]string{{"mmdebstrap", "mmdebstrap"}, {"mkfs.ext4", "e2fsprogs"}, {"unshare", "util-linux"}}
+// tools maps each program that is needed to its Debian package; userTools are those that a user needs who is not root.
+var (
+	tools     = [][2]string{{"mmdebstrap", "mmdebstrap"}, {"mkfs.ext4", "e2fsprogs"}, {"unshare", "util-linux"}}
+	userTools = [][2]string{{"newuidmap", "uidmap"}, {"tar", "tar"}}
+)
 
 // Probe says in one line what is missing to make an image, nil when nothing is.
 func Probe() error {
+	needed := tools
 	if os.Geteuid() != 0 {
-		return errors.New("the base image can only be made as root: run it with sudo")
+		needed = append(slices.Clone(tools), userTools...)
 	}
 	var missing, install []string
-	for _, t := range tools {
+	for _, t := range needed {
 		if _, err := exec.LookPath(t[0]); err != nil {
 			missing, install = append(missing, t[0]), append(install, t[1])
 		}
 	}
 	if len(missing) > 0 {
-		return fmt.Errorf("missing %s: apt-get install %s", strings.Join(missing, ", "), strings.Join(install, " "))
+		return fmt.Errorf("the base image is made with %s: apt-get install %s", strings.Join(missing, ", "), strings.Join(install, " "))
+	}
+	if os.Geteuid() != 0 {
+		if out, err := command(context.Background(), "true").CombinedOutput(); err != nil {
+			return fmt.Errorf("the base image can only be made as root (use sudo), or with user namespaces and a range in /etc/subuid and /etc/subgid for this user (usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER): %s", tail(out))
+		}
 	}
 	return nil
 }
 
-// debootstrap runs mmdebstrap in PID and mount namespaces of its own, so that killing this process at any moment leaves no process and
-// no mount (mmdebstrap mounts /proc, /sys and /dev into the root).
-func (o Options) debootstrap(ctx context.Context, root, tmp string) error {
-	cmd := exec.CommandContext(ctx, "unshare", "--mount", "--propagation=slave", "--pid", "--fork", "--kill-child", "--mount-proc", "--",
-		"mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory", "--architectures="+o.Arch,
-		"--dpkgopt=force-unsafe-io", "--include="+strings.Join(packages, ","), o.Suite, root)
-	cmd.Args = append(cmd.Args, o.sources()...)
-	cmd.Env = append(os.Environ(), "TMPDIR="+tmp, "LC_ALL=C.UTF-8")
+// command runs a program as root: as it is when we are, else in a user namespace where our own files are root's and those of
+// other users are in our range of subordinate ids (subuid(5)).
+func command(ctx context.Context, args ...string) *exec.Cmd {
+	if os.Geteuid() != 0 {
+		args = append([]string{"unshare", "--user", "--map-root-user", "--map-auto", "--"}, args...)
+	}
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	cmd.SysProcAttr = dieWithParent()
+	return cmd
+}
+
+// debootstrap makes the root file system. As root, mmdebstrap runs in PID and mount namespaces of its own, so that killing this process at any moment leaves
+// no process and no mount (mmdebstrap mounts /proc, /sys and /dev into the root); otherwise it makes such namespaces itself.
+func (o Options) debootstrap(ctx context.Context, root, work string) error {
+	if os.Geteuid() == 0 {
+		args := append([]string{"unshare", "--mount", "--propagation=slave", "--pid", "--fork", "--kill-child", "--mount-proc", "--"},
+			o.mmdebstrap("root", "directory", root)...)
+		cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+		cmd.Env = append(os.Environ(), "TMPDIR="+work, "LC_ALL=C.UTF-8")
+		return o.bootstrap(ctx, cmd)
+	}
+	archive := filepath.Join(work, "root.tar")
+	args := o.mmdebstrap("unshare", "tar", archive)
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8")
+	if err := o.bootstrap(ctx, cmd); err != nil {
+		return err
+	}
+	// A user cannot make device nodes; the machine's kernel fills /dev.
+	if out, err := command(ctx, "tar", "-x", "-p", "--numeric-owner", "--exclude=./dev/*", "-C", root, "-f", archive).CombinedOutput(); err != nil {
+		return fmt.Errorf("unpacking the root file system: %w\n%s", err, tail(out))
+	}
+	return os.Remove(archive)
+}
+
+// remove removes a directory in which other users' files may be.
+func remove(ctx context.Context, dir string) error {
+	err := os.RemoveAll(dir)
+	if err == nil || os.Geteuid() == 0 {
+		return err
+	}
+	if out, err := command(ctx, "rm", "-rf", "--", dir).CombinedOutput(); err != nil {
+		return fmt.Errorf("%w: %s", err, tail(out))
+	}
+	return nil
+}
+
+func (o Options) mmdebstrap(mode, format, target string) []string {
+	args := []string{
+		"mmdebstrap", "--mode=" + mode, "--variant=minbase", "--format=" + format, "--architectures=" + o.Arch, "--dpkgopt=force-unsafe-io",
+		"--include=" + strings.Join(append(slices.Clone(packages), o.kernel()), ","),
+	}
+	for _, path := range slices.Sorted(maps.Keys(early)) {
+		args = append(args, fmt.Sprintf(`--essential-hook=mkdir -p "$1/%s" && printf '%%s\n' %s >"$1/%s"`, filepath.Dir(path), early[path], path))
+	}
+	return append(append(args, o.Suite, target), o.sources()...)
+}
+
+func (o Options) bootstrap(ctx context.Context, cmd *exec.Cmd) error {
 	cmd.SysProcAttr = dieWithParent()
 	var log bytes.Buffer
 	cmd.Stderr = io.MultiWriter(&log, lines(o.Progress))
@@ -116,9 +178,8 @@ func (o Options) mkfs(ctx context.Context, root, raw string) error {
 	if err := errors.Join(f.Truncate(diskSize), f.Close()); err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, "mkfs.ext4", "-q", "-F", "-L", "root", "-J", "size=64",
+	cmd := command(ctx, "mkfs.ext4", "-q", "-F", "-L", "root", "-J", "size=64",
 		"-E", "lazy_itable_init=0,lazy_journal_init=1,root_owner=0:0", "-d", root, raw)
-	cmd.SysProcAttr = dieWithParent()
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("mkfs.ext4 %s: %w\n%s", raw, err, tail(out))
 	}

@@ -15,6 +15,21 @@
 //   - The commands ip and nft are used instead of a netlink library: a batch of each is one process for many steps, and both are
 //     needed for looking around anyway.
 //
+// How a qemu machine lives (QEMU), which needs no root and is slower:
+//
+//   - One QEMU process per machine, in a session of its own, its pid and start time recorded. It is stopped by its power button (QMP), and its serial
+//     console is a file. The kernel is booted directly: the newest in the machine's own disk, read with debugfs at every boot. A reset ends
+//     the process and the driver starts it again, so that a reboot from inside boots a kernel that was installed before it.
+//   - Each machine has a loopback address of the sandbox's own /24 in 127.213.0.0/16, on whose port 22 QEMU listens. Inside, it sees QEMU's user-mode
+//     network, which contains the metadata address and the name server's. Other ports of a machine, and machines among each other, are not
+//     reachable. Unlike an nspawn machine, it can reach what listens on the host's 127.0.0.1, at its gateway's address.
+//   - For each connection to the metadata address QEMU runs a Pipe, which connects to the server from the machine's address. The hop limit of
+//     IMDSv2 is not enforced, because QEMU makes the packets.
+//   - KVM is used only after a guest has booted with it, see chooseAccel.
+//
+// What both drivers share, the records, the watch for a machine's end and the order of starting and stopping, is keeper; how they differ
+// is their mechanism.
+//
 // All names (link, namespaces, cgroups) are derived from the sandbox's directory, so that what a killed server left is found and
 // removed without a list of it.
 //

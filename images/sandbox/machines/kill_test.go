@@ -17,12 +17,26 @@ const serverEnv = "IMGOPS_TEST_SERVER"
 
 type serverJob struct {
 	Dir     string
+	QEMU    bool
 	Machine Machine
+}
+
+func (j serverJob) open(ctx context.Context) (Driver, error) {
+	if j.QEMU {
+		return NewQEMU(ctx, QEMUOptions{Options: Options{Dir: j.Dir}, Pipe: testPipe()})
+	}
+	return NewNspawn(ctx, Options{Dir: j.Dir})
 }
 
 func TestMain(m *testing.M) {
 	if job := os.Getenv(serverEnv); job != "" {
 		os.Exit(serve(job))
+	}
+	if len(os.Args) == 4 && os.Args[1] == pipeArg {
+		if err := Pipe(context.Background(), os.Args[2], os.Args[3], os.Stdin, os.Stdout); err != nil {
+			os.Exit(1)
+		}
+		return
 	}
 	os.Exit(m.Run())
 }
@@ -33,7 +47,7 @@ func serve(text string) int {
 		return 1
 	}
 	_, _ = os.Stdout.WriteString("starting\n")
-	d, err := NewNspawn(context.Background(), Options{Dir: job.Dir})
+	d, err := job.open(context.Background())
 	if err != nil {
 		_, _ = os.Stderr.WriteString(err.Error() + "\n")
 		return 1
@@ -50,7 +64,7 @@ func serve(text string) int {
 func (l *lab) killedServer(m Machine, word string, after time.Duration) {
 	l.t.Helper()
 	require.NoError(l.t, l.driver.Close())
-	job, err := json.Marshal(serverJob{Dir: l.driver.dir, Machine: m})
+	job, err := json.Marshal(serverJob{Dir: l.driver.common().dir, QEMU: l.driver.Name() == "qemu", Machine: m})
 	require.NoError(l.t, err)
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), serverEnv+"="+string(job))
@@ -83,7 +97,7 @@ func TestServerKilled(t *testing.T) {
 	// Now without a server: the machine ends meanwhile.
 	require.NoError(t, l.driver.Close())
 	sh(t, c, "sudo systemd-run --on-active=0 systemctl poweroff")
-	require.NoError(t, poll(t.Context(), "the machine's end", func() (bool, error) { return len(findProcesses(l.driver.file(m.ID, ".root"))) == 0, nil }))
+	require.NoError(t, poll(t.Context(), "the machine's end", func() (bool, error) { return len(findProcesses(l.driver.common().file(m.ID, ".root"))) == 0, nil }))
 	l.driver = l.open()
 	awaitExit(t, l.driver, m.ID)
 }

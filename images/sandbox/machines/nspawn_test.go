@@ -28,21 +28,38 @@ import (
 type lab struct {
 	t      *testing.T
 	dir    string
-	driver *Nspawn
+	open   func() testDriver // as a server does that starts
+	driver testDriver
 	signer ssh.Signer
 
 	mu   sync.Mutex
 	docs map[netip.Addr]imds.Document
 }
 
-// newLab skips the test where machines cannot run.
+type testDriver interface {
+	Driver
+	common() *keeper
+}
+
+func (k *keeper) common() *keeper { return k }
+
+// newLab skips the test where nspawn machines cannot run.
 func newLab(t *testing.T) *lab {
+	t.Helper()
+	return makeLab(t, Probe(), func(l *lab) testDriver {
+		d, err := NewNspawn(t.Context(), l.options())
+		require.NoError(t, err)
+		return d
+	})
+}
+
+func makeLab(t *testing.T, probe error, open func(*lab) testDriver) *lab {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("starts machines")
 	}
-	if err := Probe(); err != nil {
-		t.Skip(err)
+	if probe != nil {
+		t.Skip(probe)
 	}
 	if err := baseimage.Probe(); err != nil {
 		t.Skip(err)
@@ -52,6 +69,7 @@ func newLab(t *testing.T) *lab {
 	l := &lab{t: t, dir: t.TempDir(), docs: map[netip.Addr]imds.Document{}}
 	l.signer, err = ssh.NewSignerFromKey(key)
 	require.NoError(t, err)
+	l.open = func() testDriver { return open(l) }
 	l.driver = l.open()
 	t.Cleanup(func() {
 		ctx := context.WithoutCancel(t.Context())
@@ -62,13 +80,10 @@ func newLab(t *testing.T) *lab {
 	return l
 }
 
-func (l *lab) open() *Nspawn {
-	l.t.Helper()
-	d, err := NewNspawn(l.t.Context(), Options{
+func (l *lab) options() Options {
+	return Options{
 		Dir: filepath.Join(l.dir, "driver"), Name: "test", Metadata: imds.Handler(l.lookup), Log: slog.New(slog.NewTextHandler(l.t.Output(), nil)),
-	})
-	require.NoError(l.t, err)
-	return d
+	}
 }
 
 func (l *lab) lookup(a netip.Addr) (imds.Document, bool) {
@@ -131,10 +146,13 @@ func (l *lab) dial(m Machine) (*ssh.Client, error) {
 	})
 }
 
+// loginPatience is for an emulated machine on a busy computer.
+const loginPatience = 8 * time.Minute
+
 // login waits for SSH.
 func (l *lab) login(m Machine) *ssh.Client {
 	l.t.Helper()
-	ctx, cancel := context.WithTimeout(l.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(l.t.Context(), loginPatience)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -172,7 +190,7 @@ func (l *lab) footprint() []string {
 	require.NoError(l.t, err)
 	var mine []string
 	for line := range strings.Lines(string(out)) {
-		if strings.Contains(line, l.driver.id) || strings.Contains(line, l.dir+"/") {
+		if strings.Contains(line, l.driver.common().id) || strings.Contains(line, l.dir+"/") {
 			mine = append(mine, strings.Join(strings.Fields(line), " "))
 		}
 	}

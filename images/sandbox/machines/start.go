@@ -6,52 +6,9 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"regexp"
 	"strings"
 	"syscall"
 )
-
-var validID = regexp.MustCompile(`^[A-Za-z0-9-]{1,32}$`)
-
-// Start boots the machine and returns when its init runs. A failed start leaves nothing behind.
-func (d *Nspawn) Start(ctx context.Context, m Machine) error {
-	switch {
-	case !validID.MatchString(m.ID):
-		return fmt.Errorf("starting machine %q: an id has up to 32 letters, digits and hyphens", m.ID)
-	case !d.net.Prefix.Contains(m.Address) || m.Address == gateway(d.net.Prefix):
-		return fmt.Errorf("starting machine %s: its address %s is not one of the sandbox's network %s", m.ID, m.Address, d.net.Prefix)
-	}
-	if _, err := os.Stat(m.Disk); err != nil {
-		return fmt.Errorf("starting machine %s: %w", m.ID, err)
-	}
-	if err := os.Remove(d.file(m.ID, ".console")); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	return d.start(ctx, m)
-}
-
-func (d *Nspawn) start(ctx context.Context, m Machine) error {
-	if err := d.up(ctx); err != nil {
-		return err
-	}
-	mach := newMachine(record{Machine: m})
-	mach.claim()
-	defer close(mach.started)
-	d.mu.Lock()
-	if _, taken := d.machines[m.ID]; taken {
-		d.mu.Unlock()
-		return fmt.Errorf("starting machine %s: it is running", m.ID)
-	}
-	d.machines[m.ID] = mach
-	d.mu.Unlock()
-	err := d.boot(ctx, mach)
-	if err == nil {
-		mach.release()
-		return nil
-	}
-	ctx = context.WithoutCancel(ctx)
-	return errors.Join(fmt.Errorf("starting machine %s: %w", m.ID, err), mach.kill(ctx), d.clean(ctx, mach))
-}
 
 // boot makes the machine's parts in order; clean undoes them all.
 func (d *Nspawn) boot(ctx context.Context, m *machine) error {

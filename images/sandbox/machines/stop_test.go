@@ -18,12 +18,12 @@ func (l *lab) start(n int) (Machine, *ssh.Client) {
 	return m, l.login(m)
 }
 
-func awaitExit(t *testing.T, d *Nspawn, id string) {
+func awaitExit(t *testing.T, d Driver, id string) {
 	t.Helper()
 	select {
 	case got := <-d.Exited():
 		require.Equal(t, id, got)
-	case <-time.After(time.Minute):
+	case <-time.After(5 * time.Minute):
 		require.Fail(t, "no word of the machine's end")
 	}
 }

@@ -90,7 +90,7 @@ func TestParseCgroupMount(t *testing.T) {
 }
 
 func TestCommand(t *testing.T) {
-	d := &Nspawn{dir: "/d", net: &network{Namespace: "imgops-1"}}
+	d := &Nspawn{keeper: &keeper{dir: "/d"}, net: &network{Namespace: "imgops-1"}}
 	m := Machine{ID: "i-1", Disk: "/disk", Address: netip.MustParseAddr("10.213.0.5"), Name: "ip-10-213-0-5"}
 	args := d.command(m, []string{"/cg/i-1"})
 	require.Equal(t, "unshare", args[0])
