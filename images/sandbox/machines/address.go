@@ -65,21 +65,22 @@ func overlapsAny(p netip.Prefix, used []netip.Prefix) bool {
 // hostRoutes lists the IPv4 networks that this computer has routes to, less the broad ones (default, VPNs that claim all of 10.0.0.0/8), beside
 // which a /24 of our own does no harm.
 func hostRoutes() ([]netip.Prefix, error) {
-	f, err := os.Open("/proc/net/route")
+	f, err := os.Open("/proc/thread-self/net/route")
 	if err != nil {
 		return nil, fmt.Errorf("listing the host's routes: %w", err)
 	}
 	defer f.Close()
 	var routes []netip.Prefix
-	for s := bufio.NewScanner(f); s.Scan(); {
+	s := bufio.NewScanner(f)
+	for s.Scan() {
 		if p, ok := parseRoute(s.Text()); ok && p.Bits() >= 12 {
 			routes = append(routes, p)
 		}
 	}
-	return routes, nil
+	return routes, s.Err()
 }
 
-// parseRoute reads a line of /proc/net/route: interface, destination, gateway, ..., mask (field 8), addresses as little-endian hex.
+// parseRoute reads a line of /proc/net/route (proc_net(5)): interface, destination, gateway, ..., mask (field 8), addresses as little-endian hex.
 func parseRoute(line string) (netip.Prefix, bool) {
 	f := strings.Fields(line)
 	if len(f) < 8 {

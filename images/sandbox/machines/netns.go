@@ -1,10 +1,12 @@
 package machines
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"runtime"
 	"time"
 
@@ -13,25 +15,50 @@ import (
 	"github.com/imgops/imgops/images/sandbox/imds"
 )
 
-// inNetns calls f on a thread that has joined the network namespace at path. The thread is not given back to the runtime:
-// it ends with the goroutine.
+// inNetns calls f on a thread that has joined the network namespace at path, and takes the thread back afterwards. A thread that does not come back
+// ends with the goroutine, except the process's first one, which the runtime would keep in the other namespace: that would stay alive, and
+// /proc/net, which shows the first thread's network, would lie.
 func inNetns(path string, f func() error) error {
 	result := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread()
-		result <- func() error {
-			fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-			if err != nil {
-				return fmt.Errorf("opening the network namespace %s: %w", path, err)
-			}
-			defer unix.Close(fd)
-			if err := unix.Setns(fd, unix.CLONE_NEWNET); err != nil {
-				return fmt.Errorf("joining the network namespace %s: %w", path, err)
-			}
-			return f()
-		}()
+		back, err := onThread(path, f)
+		if back {
+			runtime.UnlockOSThread()
+		}
+		result <- err
 	}()
 	return <-result
+}
+
+// onThread does it on this thread, and says whether the thread is where it was.
+func onThread(path string, f func() error) (back bool, err error) {
+	own, err := openNetns("/proc/thread-self/ns/net")
+	if err != nil {
+		return true, err
+	}
+	defer own.Close()
+	other, err := openNetns(path)
+	if err != nil {
+		return true, err
+	}
+	defer other.Close()
+	if err := unix.Setns(int(other.Fd()), unix.CLONE_NEWNET); err != nil {
+		return true, fmt.Errorf("joining the network namespace %s: %w", path, err)
+	}
+	err = f()
+	if left := unix.Setns(int(own.Fd()), unix.CLONE_NEWNET); left != nil {
+		return false, errors.Join(err, fmt.Errorf("leaving the network namespace %s: %w", path, left))
+	}
+	return true, err
+}
+
+func openNetns(path string) (*os.File, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("opening the network namespace: %w", err)
+	}
+	return f, nil
 }
 
 // serveMetadata answers on the metadata address of the router's namespace. A socket stays in the namespace where it was made.

@@ -72,18 +72,19 @@ func pickLoopback(used []netip.Addr, seed byte) (netip.Prefix, error) {
 
 // listeners are the IPv4 addresses on which somebody listens on this computer.
 func listeners() ([]netip.Addr, error) {
-	f, err := os.Open("/proc/net/tcp")
+	f, err := os.Open("/proc/thread-self/net/tcp")
 	if err != nil {
 		return nil, fmt.Errorf("listing who listens: %w", err)
 	}
 	defer f.Close()
 	var all []netip.Addr
-	for s := bufio.NewScanner(f); s.Scan(); {
+	s := bufio.NewScanner(f)
+	for s.Scan() {
 		if a, ok := parseListener(s.Text()); ok {
 			all = append(all, a)
 		}
 	}
-	return all, nil
+	return all, s.Err()
 }
 
 // parseListener reads a line of /proc/net/tcp: number, address:port in little-endian hex, peer, state (0A is LISTEN).
