@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/google/renameio/v2"
-	"golang.org/x/sys/unix"
 )
 
 // Options says which image to make.
@@ -34,26 +33,36 @@ type Image struct {
 }
 
 // Make returns the cached image of the recipe, or makes it, which takes about a minute, mmdebstrap and the mirror, and root or subordinate ids. Several processes may
-// call it at once: one makes the image, the others wait for it.
+// call it at once: one makes the image, the others wait for it. Images of other recipes that nobody has asked for since a day are removed.
 func Make(ctx context.Context, o Options) (Image, error) {
 	o = o.withDefaults()
 	key, err := o.key()
 	if err != nil {
 		return Image{}, err
 	}
-	if img, err := o.cached(key); err == nil {
-		return img, nil
-	}
 	if err := os.MkdirAll(o.Dir, 0o755); err != nil {
 		return Image{}, fmt.Errorf("making the base image cache: %w", err)
 	}
-	o.Progress("waiting for another maker of the base image")
-	unlock, err := lock(ctx, filepath.Join(o.Dir, key+".lock"))
+	img, err := o.find(ctx, key)
+	if err != nil {
+		return Image{}, err
+	}
+	if err := o.prune(ctx, key, time.Now().Add(-keepUnused)); err != nil {
+		o.Progress("removing old base images: " + err.Error()) // the next one tries it again
+	}
+	return img, nil
+}
+
+// find returns the image of the key, marked as used, or makes it.
+func (o Options) find(ctx context.Context, key string) (Image, error) {
+	unlock, err := lock(ctx, filepath.Join(o.Dir, key+".lock"), func() { o.Progress("waiting for another maker of the base image") })
 	if err != nil {
 		return Image{}, fmt.Errorf("locking the base image cache: %w", err)
 	}
 	defer unlock()
 	if img, err := o.cached(key); err == nil {
+		now := time.Now()
+		_ = os.Chtimes(filepath.Join(o.Dir, key+".json"), now, now) // it may be another user's
 		return img, nil
 	}
 	img, err := o.make(ctx, key)
@@ -148,30 +157,4 @@ func name(o Options, at time.Time) string {
 		release = o.Suite
 	}
 	return fmt.Sprintf("debian-%s-%s-%s-%d", release, o.Arch, at.Format("20060102"), 1000+at.Hour()*60+at.Minute())
-}
-
-// lock waits for the exclusive lock on path as long as ctx allows. The kernel drops it when the process dies.
-func lock(ctx context.Context, path string) (func(), error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
-	if err != nil {
-		return nil, err
-	}
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if err == nil {
-			return func() { f.Close() }, nil
-		}
-		if !errors.Is(err, unix.EWOULDBLOCK) {
-			f.Close()
-			return nil, err
-		}
-		select {
-		case <-ctx.Done():
-			f.Close()
-			return nil, ctx.Err()
-		case <-tick.C:
-		}
-	}
 }

@@ -43,7 +43,7 @@ func TestMakeCancelled(t *testing.T) {
 	}
 	_, err := Make(ctx, Options{Dir: dir})
 	require.ErrorIs(t, err, context.Canceled)
-	left, err := filepath.Glob(filepath.Join(dir, "*.img"))
+	left, err := filepath.Glob(filepath.Join(dir, "*.[ijt]*"))
 	require.NoError(t, err)
 	require.Empty(t, left)
 }

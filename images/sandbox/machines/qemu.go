@@ -1,6 +1,7 @@
 package machines
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // qemuGrace is how long a machine may take to shut down in order: emulated, it takes some ten times as long as on the bare processor.
@@ -23,6 +26,8 @@ type QEMUOptions struct {
 	// Trial is the path of a disk whose kernel shows whether KVM works here, such as the base image; it is only read.
 	// Empty: what was found out earlier holds, or KVM is not used.
 	Trial string
+	// Memory is the file in which it is kept whether KVM works here; sandboxes may share it. Empty: kvm.json in Dir.
+	Memory string
 }
 
 // QEMU is the Driver that boots disks as virtual machines under qemu-system-x86_64, with user-mode networking and without root.
@@ -38,8 +43,8 @@ type QEMU struct {
 var _ Driver = (*QEMU)(nil)
 
 // NewQEMU opens the driver of the sandbox whose directory is given and takes over the machines that still run. Those that have ended
-// meanwhile are cleaned up and delivered by Exited; those that were rebooting are booted. The first time, it may take some seconds
-// to try KVM. Only one process at a time may have the directory open.
+// meanwhile are cleaned up and delivered by Exited; those that were rebooting are booted. The first time in a boot of the host, it may take some
+// seconds to try KVM. Only one process at a time may have the directory open.
 func NewQEMU(ctx context.Context, o QEMUOptions) (*QEMU, error) {
 	if err := ProbeQEMU(); err != nil {
 		return nil, err
@@ -49,21 +54,19 @@ func NewQEMU(ctx context.Context, o QEMUOptions) (*QEMU, error) {
 	if d.keeper, err = openKeeper(ctx, o.Options, d, qemuGrace); err != nil {
 		return nil, err
 	}
-	if err := d.open(ctx, o.Trial); err != nil {
+	if err := d.open(ctx, o); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
 	return d, nil
 }
 
-func (d *QEMU) open(ctx context.Context, trial string) error {
+func (d *QEMU) open(ctx context.Context, o QEMUOptions) error {
+	c := chooser{device: "/dev/kvm", memory: cmp.Or(o.Memory, filepath.Join(d.dir, "kvm.json")), dir: d.dir, bound: kvmBound, log: d.log}
 	var err error
-	if d.prefix, err = openPrefix(filepath.Join(d.dir, "loopback.json"), d.id); err != nil {
+	if d.accel, err = c.choose(ctx, o.Trial); err != nil {
 		return err
 	}
-	if d.accel, err = d.chooseAccel(ctx, trial); err != nil {
-		return err
-	}
-	if err := d.up(ctx); err != nil {
+	if err := d.openNetwork(ctx, filepath.Join(d.dir, "loopback.json")); err != nil {
 		return err
 	}
 	ended, err := d.adopt()
@@ -92,6 +95,9 @@ func (d *QEMU) up(context.Context) error {
 		return nil
 	}
 	server, err := d.serveMetadata()
+	if errors.Is(err, unix.EADDRINUSE) {
+		return fmt.Errorf("another sandbox has taken the addresses %s: take that one down, or reset this one to get others: %w", d.prefix, err)
+	}
 	if err != nil {
 		return fmt.Errorf("listening for the machines' metadata requests: %w", err)
 	}

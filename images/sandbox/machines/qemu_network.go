@@ -15,8 +15,11 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/imgops/imgops/images/sandbox/imds"
 )
@@ -28,8 +31,9 @@ var loopbackPool = netip.MustParsePrefix("127.213.0.0/16")
 // machines of a killed server find the next one, and two sandboxes collide that have chosen the same prefix.
 const metadataPort = 16925
 
-// openPrefix reads the sandbox's prefix from the file, or chooses one on which nobody listens and writes it.
-func openPrefix(path, id string) (netip.Prefix, error) {
+// openNetwork takes the sandbox's prefix from the file and listens in it, or chooses one that nobody has and writes it. Whoever listens on its
+// metadata address has it.
+func (d *QEMU) openNetwork(ctx context.Context, path string) error {
 	var n struct {
 		Prefix netip.Prefix `json:"prefix"`
 	}
@@ -37,24 +41,38 @@ func openPrefix(path, id string) (netip.Prefix, error) {
 	switch {
 	case err == nil:
 		if err := json.Unmarshal(data, &n); err != nil {
-			return n.Prefix, fmt.Errorf("reading %s (remove it when the sandbox is down): %w", path, err)
+			return fmt.Errorf("reading %s (remove it when the sandbox is down): %w", path, err)
 		}
-		return n.Prefix, nil
+		d.prefix = n.Prefix
+		return d.up(ctx)
 	case !errors.Is(err, fs.ErrNotExist):
-		return n.Prefix, err
+		return err
 	}
 	used, err := listeners()
 	if err != nil {
-		return n.Prefix, err
+		return err
 	}
-	seed, _ := hex.DecodeString(id[:2])
-	if n.Prefix, err = pickLoopback(used, seed[0]); err != nil {
-		return n.Prefix, err
+	seed, err := strconv.ParseUint(d.id[:2], 16, 8)
+	if err != nil {
+		return err
 	}
+	for { // pickLoopback ends it
+		if d.prefix, err = pickLoopback(used, byte(seed)); err != nil {
+			return err
+		}
+		if err = d.up(ctx); !errors.Is(err, unix.EADDRINUSE) {
+			break
+		}
+		used = append(used, gateway(d.prefix)) // another sandbox was just as quick
+	}
+	if err != nil {
+		return err
+	}
+	n.Prefix = d.prefix
 	if data, err = json.Marshal(n); err != nil {
-		return n.Prefix, err
+		return err
 	}
-	return n.Prefix, writeFile(path, data)
+	return writeFile(path, data)
 }
 
 // pickLoopback chooses a /24 with none of the addresses in it, beginning at a place that depends on the seed.
