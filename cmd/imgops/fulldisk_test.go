@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -142,8 +143,8 @@ func TestBaseImageCannotBeMade(t *testing.T) {
 	require.Contains(t, out, "false", "nothing runs")
 }
 
-// pathWithout is a directory with all programs of PATH but one.
-func pathWithout(t *testing.T, program string) string {
+// pathWithout is a directory with all programs of PATH but some.
+func pathWithout(t *testing.T, programs ...string) string {
 	t.Helper()
 	dir := t.TempDir()
 	for _, from := range strings.Split(os.Getenv("PATH")+":/usr/sbin:/sbin", ":") {
@@ -152,7 +153,7 @@ func pathWithout(t *testing.T, program string) string {
 			continue
 		}
 		for _, e := range entries {
-			if e.Name() != program {
+			if !slices.Contains(programs, e.Name()) {
 				_ = os.Symlink(filepath.Join(from, e.Name()), filepath.Join(dir, e.Name())) // the first of a name wins, as in PATH
 			}
 		}

@@ -61,7 +61,7 @@ func sandboxCommand(a *app) *cobra.Command {
 		o.conditions.addFlags(s.Flags())
 		s.Flags().StringVar(&o.mirror, "mirror", "", "Debian mirror `URL` for the base image (default http://deb.debian.org/debian)")
 	}
-	sub("down", "Stop the machines and the server; the state stays", cobra.NoArgs,
+	sub("down", "Stop the machines and the server; the state stays, and up starts the machines again", cobra.NoArgs,
 		func(ctx context.Context, h *sandboxHome, _ []string) error { return a.sandboxDown(ctx, h) })
 	sub("reset", "Stop everything and delete the state", cobra.NoArgs,
 		func(ctx context.Context, h *sandboxHome, _ []string) error { return a.sandboxReset(ctx, h) })
@@ -100,7 +100,7 @@ func (a *app) sandboxUp(ctx context.Context, h *sandboxHome, o *sandboxOptions) 
 	if err := a.findSystemTools(); err != nil {
 		return err
 	}
-	driver, err := chooseMachines(o.machines)
+	driver, err := hostProber.choose(o.machines)
 	if err != nil {
 		return err
 	}
@@ -132,10 +132,13 @@ func (a *app) sandboxUp(ctx context.Context, h *sandboxHome, o *sandboxOptions) 
 	return a.awaitServer(ctx, h, cmd)
 }
 
+// serverPatience is for a server that tries KVM first, and boots machines that were rebooting, on a busy computer.
+const serverPatience = 3 * time.Minute
+
 func (a *app) awaitServer(ctx context.Context, h *sandboxHome, cmd *exec.Cmd) error {
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
-	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, fmt.Errorf("the server does not answer; see %s", h.path("server.log")))
+	ctx, cancel := context.WithTimeoutCause(ctx, serverPatience, fmt.Errorf("the server does not answer; see %s", h.path("server.log")))
 	defer cancel()
 	var r serverRecord
 	err := images.Poll(ctx, func(ctx context.Context) (bool, error) {
@@ -164,21 +167,6 @@ func lastLine(path string) string {
 		return "see " + path
 	}
 	return lines[len(lines)-1]
-}
-
-func (a *app) sandboxReset(ctx context.Context, h *sandboxHome) error {
-	if !h.exists() {
-		fmt.Fprintf(a.Stdout, "sandbox %s has no state\n", h.name)
-		return nil
-	}
-	if err := a.sandboxDown(ctx, h); err != nil {
-		return err
-	}
-	if err := os.RemoveAll(h.dir); err != nil {
-		return fmt.Errorf("deleting the state of sandbox %s: %w", h.name, err)
-	}
-	fmt.Fprintf(a.Stdout, "sandbox %s is empty\n", h.name)
-	return nil
 }
 
 func (a *app) sandboxStatus(ctx context.Context, h *sandboxHome) error {

@@ -19,7 +19,8 @@ import (
 )
 
 // sandboxHome is where one sandbox keeps its state: server.json (where the server is or was), server.log, locks/ (pinned
-// bases), cloud/ (the cloud's records), disks/, and what the drivers keep: machines/ (nspawn) and qemu/.
+// bases), cloud/ (the cloud's records), disks/, what the drivers keep: machines/ (nspawn) and qemu/, and, while it is down,
+// down.json (the instances that ran).
 type sandboxHome struct {
 	name string
 	dir  string

@@ -25,36 +25,6 @@ import (
 // debianOwner is the account that publishes Debian's images (wiki.debian.org, Cloud/AmazonEC2Image).
 const debianOwner = "136693071363"
 
-// chooseMachines turns --machines into a driver's name.
-func chooseMachines(word string) (string, error) {
-	switch word {
-	case "none":
-		return word, nil
-	case "nspawn":
-		return word, cannotRun(machines.Probe())
-	case "qemu":
-		return word, cannotRun(machines.ProbeQEMU())
-	case "auto":
-		noNspawn := machines.Probe()
-		if noNspawn == nil {
-			return "nspawn", nil
-		}
-		noQEMU := machines.ProbeQEMU()
-		if noQEMU == nil {
-			return "qemu", nil
-		}
-		return "", cannotRun(fmt.Errorf("%w; %w", noNspawn, noQEMU))
-	}
-	return "", &usageError{err: fmt.Errorf("unknown --machines %q; it is one of auto, nspawn, qemu, none", word)}
-}
-
-func cannotRun(why error) error {
-	if why == nil {
-		return nil
-	}
-	return fmt.Errorf("machines cannot run here: %w (or use --machines none: instances change state and nothing runs)", why)
-}
-
 // findSystemTools lets users who are not root run mkfs, debugfs and the like: on Debian their PATH lacks the directories.
 func (a *app) findSystemTools() error {
 	return os.Setenv("PATH", a.Getenv("PATH")+":/usr/sbin:/sbin")
@@ -100,7 +70,7 @@ func (a *app) sandboxServe(ctx context.Context, h *sandboxHome, o *sandboxOption
 	if err := a.findSystemTools(); err != nil {
 		return err
 	}
-	driverName, err := chooseMachines(o.machines)
+	driverName, err := hostProber.choose(o.machines)
 	if err != nil {
 		return err
 	}
@@ -110,11 +80,18 @@ func (a *app) sandboxServe(ctx context.Context, h *sandboxHome, o *sandboxOption
 		return err
 	}
 	defer func() { err = errors.Join(err, driver.Close()) }()
-	c, err := sandbox.New(ctx, sandbox.Options{Dir: h.path("cloud"), Driver: driver, Disks: disks, Log: log, Conditions: conditions})
+	resume, err := h.wereRunning()
+	if err != nil {
+		return err
+	}
+	c, err := sandbox.New(ctx, sandbox.Options{Dir: h.path("cloud"), Driver: driver, Disks: disks, Log: log, Resume: resume, Conditions: conditions})
 	if err != nil {
 		return fmt.Errorf("opening sandbox %s: %w", h.name, err)
 	}
 	defer func() { err = errors.Join(err, c.Close()) }()
+	if err := h.noteRunning(nil); err != nil { // the cloud knows them now
+		return err
+	}
 	cloud.Store(c)
 	if err := a.registerBase(ctx, c, driverName, o); err != nil {
 		return err
@@ -181,7 +158,7 @@ func (a *app) openMachines(ctx context.Context, h *sandboxHome, o *sandboxOption
 		}
 		trial = base.Path
 	}
-	driver, err := openDriver(ctx, h, name, trial, machines.Options{Metadata: metadata, Log: log})
+	driver, err := a.openDriver(ctx, h, name, trial, machines.Options{Metadata: metadata, Log: log})
 	if err != nil {
 		return nil, nil, fmt.Errorf("opening the machines of sandbox %s: %w", h.name, err)
 	}
@@ -193,7 +170,7 @@ func (a *app) openMachines(ctx context.Context, h *sandboxHome, o *sandboxOption
 }
 
 // openDriver opens the driver of the sandbox; each has a directory of its own. With qemu, trial is the disk on which KVM is tried.
-func openDriver(ctx context.Context, h *sandboxHome, name, trial string, o machines.Options) (machines.Driver, error) {
+func (a *app) openDriver(ctx context.Context, h *sandboxHome, name, trial string, o machines.Options) (machines.Driver, error) {
 	o.Dir, o.Name = h.driverDir(name), h.name
 	if name == "nspawn" {
 		return machines.NewNspawn(ctx, o)
@@ -202,7 +179,13 @@ func openDriver(ctx context.Context, h *sandboxHome, name, trial string, o machi
 	if err != nil {
 		return nil, fmt.Errorf("finding the imgops executable: %w", err)
 	}
-	return machines.NewQEMU(ctx, machines.QEMUOptions{Options: o, Pipe: []string{self, "sandbox", "pipe"}, Trial: trial})
+	cache, err := a.cacheDir()
+	if err != nil {
+		return nil, err
+	}
+	return machines.NewQEMU(ctx, machines.QEMUOptions{
+		Options: o, Pipe: []string{self, "sandbox", "pipe"}, Trial: trial, Memory: filepath.Join(cache, "kvm.json"),
+	})
 }
 
 func (a *app) registerBase(ctx context.Context, c *sandbox.Cloud, driver string, o *sandboxOptions) error {
@@ -218,44 +201,6 @@ func (a *app) registerBase(ctx context.Context, c *sandbox.Cloud, driver string,
 	}
 	if err := c.RegisterBase(ctx, b); err != nil {
 		return fmt.Errorf("registering the base image: %w", err)
-	}
-	return nil
-}
-
-// sandboxDown stops the server, then the machines, and removes their network and mounts.
-func (a *app) sandboxDown(ctx context.Context, h *sandboxHome) error {
-	if !h.exists() {
-		fmt.Fprintf(a.Stdout, "sandbox %s does not exist\n", h.name)
-		return nil
-	}
-	if err := errors.Join(a.findSystemTools(), h.stopServer(ctx)); err != nil {
-		return err
-	}
-	release, err := h.lock()
-	if err != nil {
-		return err
-	}
-	defer release()
-	for _, name := range []string{"nspawn", "qemu"} {
-		if _, err := os.Stat(h.driverDir(name)); err != nil {
-			continue
-		}
-		if err := a.machinesDown(ctx, h, name); err != nil {
-			return err
-		}
-	}
-	fmt.Fprintf(a.Stdout, "sandbox %s is down\n", h.name)
-	return nil
-}
-
-func (a *app) machinesDown(ctx context.Context, h *sandboxHome, name string) error {
-	log := slog.New(slog.NewTextHandler(a.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	driver, err := openDriver(ctx, h, name, "", machines.Options{Metadata: http.NotFoundHandler(), Log: log})
-	if err != nil {
-		return fmt.Errorf("finding the %s machines of sandbox %s: %w", name, h.name, err)
-	}
-	if err := errors.Join(driver.Down(ctx), driver.Close()); err != nil {
-		return fmt.Errorf("stopping the machines of sandbox %s: %w", h.name, err)
 	}
 	return nil
 }

@@ -39,6 +39,9 @@ type Options struct {
 	Disks  Disks           // nil: NoDisks, which only the none driver can do with
 	Log    *slog.Logger    // nil: no log
 	Clock  func() time.Time
+	// Resume are ids of instances that ran when the sandbox was taken down: those that do not run are started. Others that
+	// should run and do not have ended by themselves, and are reported stopped.
+	Resume []string
 
 	Conditions Conditions
 	Sleep      func(context.Context, time.Duration) error // for Conditions; nil: by the real clock
@@ -95,7 +98,7 @@ func New(ctx context.Context, opts Options) (*Cloud, error) {
 		return nil, err
 	}
 	c.ctx, c.stop = context.WithCancel(ctx)
-	if err := c.recover(c.ctx); err != nil {
+	if err := c.recover(c.ctx, opts.Resume); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
 	c.watcher.Go(c.watchExits)

@@ -16,14 +16,14 @@ const (
 )
 
 // recover brings a state that a process left, in order or by kill -9, back to one that is true: it stores what has become
-// of the machines, drops what is out of date, and runs the jobs that had not ended.
-func (c *Cloud) recover(ctx context.Context) error {
+// of the machines, drops what is out of date, and runs the jobs that had not ended. Instances to resume are started.
+func (c *Cloud) recover(ctx context.Context, resume []string) error {
 	ids, err := c.driver.Running(ctx)
 	if err != nil {
 		return fmt.Errorf("find the sandbox's running machines: %w", err)
 	}
 	if err := c.store.Update(func(tx *state.Tx) error {
-		c.settleInstances(tx, ids)
+		c.settleInstances(tx, ids, resume)
 		c.sweep(tx)
 		return nil
 	}); err != nil {
@@ -37,8 +37,8 @@ func (c *Cloud) recover(ctx context.Context) error {
 }
 
 // settleInstances: what runs, runs; what should run and does not has stopped, unless a capture has stopped it and will
-// start it again.
-func (c *Cloud) settleInstances(tx *state.Tx, ids []string) {
+// start it again, or it is to be resumed.
+func (c *Cloud) settleInstances(tx *state.Tx, ids, resume []string) {
 	captured := map[string]bool{}
 	for _, i := range c.images.All(tx) {
 		if i.Job != nil && i.Job.Reboot {
@@ -50,11 +50,13 @@ func (c *Cloud) settleInstances(tx *state.Tx, ids []string) {
 		switch {
 		case i.State == pending && runs:
 			i.State, i.Started = running, true
-		case i.State == running && !runs && !captured[id]:
+		case i.State != running || runs || captured[id]:
+			continue
+		case slices.Contains(resume, id):
+			i.State, i.Rebooting = pending, false
+		default:
 			i.State, i.Rebooting = stopped, false
 			i.Reason = &reason{"Server.InternalError", "Server.InternalError: the machine was not running when the sandbox was started again"}
-		default:
-			continue
 		}
 		c.instances.Put(tx, id, i)
 	}

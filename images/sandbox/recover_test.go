@@ -15,16 +15,16 @@ import (
 )
 
 // A sandbox whose background work hangs is closed and opened again: what was begun is finished, machines that run on are
-// found, those that do not run are reported stopped.
+// found, those that do not run are reported stopped, or started if they were running when the sandbox was taken down.
 func TestRecovery(t *testing.T) {
 	dir, driver, disks := t.TempDir(), newFakeMachines(), newFakeDisks()
 	c, err := sandbox.New(context.Background(), sandbox.Options{Dir: dir, Driver: driver, Disks: disks})
 	require.NoError(t, err)
-	var kept, lost, starting, image, snap string
+	var kept, lost, resumed, starting, image, snap string
 	t.Run("before", func(t *testing.T) {
 		w := serve(t, c)
 		ec := w.ec2(build, home)
-		kept, lost = *w.run(ec, nil).InstanceId, *w.run(ec, nil).InstanceId
+		kept, lost, resumed = *w.run(ec, nil).InstanceId, *w.run(ec, nil).InstanceId, *w.run(ec, nil).InstanceId
 		_, e := w.put(w.ssm(build, home), "/p", "v", func(in *ssm.PutParameterInput) { in.Type = ssmtypes.ParameterTypeString })
 		require.Empty(t, e)
 		driver.set(nil, true)
@@ -44,13 +44,16 @@ func TestRecovery(t *testing.T) {
 	driver.set(nil, false)
 	disks.set(nil, false)
 	require.NoError(t, driver.Stop(context.Background(), lost, true))
+	require.NoError(t, driver.Stop(context.Background(), resumed, true))
 
-	w := openWorld(t, sandbox.Options{Dir: dir, Driver: driver, Disks: disks})
+	w := openWorld(t, sandbox.Options{Dir: dir, Driver: driver, Disks: disks, Resume: []string{kept, resumed, "i-0123456789abcdef0"}})
 	ec := w.ec2(build, home)
 	require.Equal(t, types.InstanceStateNameRunning, w.instance(ec, kept).State.Name)
 	gone := w.instance(ec, lost)
 	require.Equal(t, types.InstanceStateNameStopped, gone.State.Name)
 	require.Equal(t, "Server.InternalError", *gone.StateReason.Code)
+	w.awaitInstance(ec, resumed, types.InstanceStateNameRunning)
+	require.Equal(t, []int{1, 2}, []int{driver.starts(kept), driver.starts(resumed)}, "what runs is left alone")
 	w.awaitInstance(ec, starting, types.InstanceStateNameRunning)
 	w.awaitImage(ec, image, types.ImageStateAvailable)
 	w.await(func() bool {
