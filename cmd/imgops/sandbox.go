@@ -79,7 +79,10 @@ func sandboxCommand(a *app) *cobra.Command {
 	c.AddCommand(&cobra.Command{
 		Use: "pipe ADDRESS SERVICE", Short: "Connect a qemu machine with its metadata service (QEMU runs this)", Hidden: true, Args: cobra.ExactArgs(2),
 		RunE: func(c *cobra.Command, args []string) error {
-			return machines.Pipe(c.Context(), args[0], args[1], a.Stdin, a.Stdout)
+			if machines.Pipe(c.Context(), args[0], args[1], a.Stdin, a.Stdout) != nil {
+				return &exitStatus{code: exitError} // without a word: the machine would take it for the service's
+			}
+			return nil
 		},
 	})
 	return c

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"syscall"
 
 	"github.com/google/renameio/v2"
 
@@ -74,11 +75,13 @@ func (a *app) takeDown(ctx context.Context, h *sandboxHome, force bool) (ran []s
 
 // machinesDown stops the machines of a driver after it has noted them beside those that are noted already.
 func (a *app) machinesDown(ctx context.Context, h *sandboxHome, name string, noted []string, force bool) ([]string, error) {
-	o := machines.Options{Log: slog.New(slog.NewTextHandler(a.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))}
-	if name == "nspawn" {
-		o.Metadata = http.NotFoundHandler()
-	}
+	// A machine that is just booting asks for its metadata, and does not hear that it shall shut down before it has an answer.
+	o := machines.Options{Metadata: http.NotFoundHandler(), Log: slog.New(slog.NewTextHandler(a.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))}
 	driver, err := a.openDriver(ctx, h, name, "", o)
+	if errors.Is(err, syscall.EADDRINUSE) { // another sandbox has the addresses: whatever runs here has to go without
+		o.Metadata = nil
+		driver, err = a.openDriver(ctx, h, name, "", o)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("finding the %s machines of sandbox %s: %w", name, h.name, err)
 	}
