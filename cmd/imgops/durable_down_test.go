@@ -148,3 +148,31 @@ func (w *realWorld) awaitState(t *testing.T, id string, want types.InstanceState
 		return w.byID(t, id).State.Name == want, nil
 	})
 }
+
+// The pipeline on virtual machines: a role is built with its parent and verified, nothing temporary is left, and an instance of its image comes back after
+// down and up.
+func TestQEMUPipeline(t *testing.T) {
+	onRequest(t)
+	w := newQEMUWorld(t)
+	w.sandboxUp(t, "qemu")
+	fleet := w.newFleet(t)
+	out, _ := w.imgops(t, fleet, "build", "web", "-o", "json")
+	for _, r := range decode[[]done](t, out) {
+		require.True(t, r.Built, r.Role)
+	}
+	out, _ = w.imgops(t, fleet, "verify", "web", "-o", "json")
+	verified := decode[[]done](t, out)
+	require.Len(t, verified, 1)
+	require.Equal(t, "verified", verified[0].Result)
+	w.requireClean(t)
+
+	id := w.run(t, verified[0].Image)
+	w.reachable(t, id)
+	_, errs := w.imgops(t, w.dir, "sandbox", "down", "--name", w.sandbox)
+	require.Contains(t, errs, "instances that were running: 1")
+	require.Empty(t, w.traces(t, "/sandbox/"+w.sandbox+"/", w.dir))
+	w.imgops(t, w.dir, "sandbox", "up", "--name", w.sandbox, "--machines", "qemu")
+	w.awaitState(t, id, types.InstanceStateNameRunning)
+	w.reachable(t, id)
+	w.requireNoTrace(t, "reset")
+}

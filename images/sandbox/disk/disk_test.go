@@ -265,6 +265,19 @@ func TestExt4(t *testing.T) {
 	require.ErrorContains(t, l.store.Import(t.Context(), disk, "snap-2"), "truncated")
 }
 
+// Data that was cut off is not taken for zeroes.
+func TestTruncatedData(t *testing.T) {
+	l, rng := newLab(t), rand.New(rand.NewPCG(4, 4))
+	disk := l.disk("disk", 8*mib, 200, rng)
+	require.NoError(t, l.store.Import(t.Context(), disk, "snap-1"))
+	require.NoError(t, l.store.Restore(t.Context(), "snap-1", l.path("copy"), 0))
+	for _, size := range []int64{4 * mib, 0} {
+		require.NoError(t, os.Truncate(l.store.dataPath("snap-1"), size))
+		require.ErrorContains(t, l.store.Restore(t.Context(), "snap-1", l.path("cut"), 0), "truncated")
+		require.NoFileExists(t, l.path("cut"))
+	}
+}
+
 func TestConcurrent(t *testing.T) {
 	l, rng := newLab(t), rand.New(rand.NewPCG(2, 2))
 	disk := l.disk("disk", 8*mib, 200, rng)

@@ -65,6 +65,9 @@ func (s *Store) copyRuns(ctx context.Context, m *manifest, dst *os.File) error {
 		defer f.Close()
 		owners[i] = f
 	}
+	if err := checkWhole(m, owners); err != nil {
+		return err
+	}
 	c := &copier{dst: dst}
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(runtime.GOMAXPROCS(0))
@@ -80,6 +83,24 @@ func (s *Store) copyRuns(ctx context.Context, m *manifest, dst *os.File) error {
 		}
 	}
 	return g.Wait()
+}
+
+// checkWhole: past its end a data file would read as a hole, which means zeroes.
+func checkWhole(m *manifest, owners []*os.File) error {
+	blocks := make([]int64, len(owners))
+	for i, f := range owners {
+		info, err := f.Stat()
+		if err != nil {
+			return err
+		}
+		blocks[i] = (info.Size() + blockSize - 1) / blockSize
+	}
+	for _, r := range m.Runs {
+		if r[0]+r[1] > blocks[r[2]] {
+			return fmt.Errorf("the snapshot's data %s is truncated", owners[r[2]].Name())
+		}
+	}
+	return nil
 }
 
 // copier copies ranges between files at the same offsets, in the cheapest way that the file system has.
