@@ -25,7 +25,7 @@
 //     reachable. Unlike an nspawn machine, it can reach what listens on the host's 127.0.0.1, at its gateway's address.
 //   - For each connection to the metadata address QEMU runs a Pipe, which connects to the server from the machine's address. The hop limit of
 //     IMDSv2 is not enforced, because QEMU makes the packets.
-//   - KVM is used only after a guest has booted with it, see chooser.
+//   - KVM is used only after a guest has booted with it, which is tried once in a boot of the host and remembered, see chooser.
 //
 // What both drivers share, the records, the watch for a machine's end and the order of starting and stopping, is keeper; how they differ
 // is their mechanism.

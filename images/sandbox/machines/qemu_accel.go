@@ -59,7 +59,7 @@ const kvmBound = 20 * time.Second
 func (c chooser) choose(ctx context.Context, disk string) (accel, error) {
 	f, err := os.OpenFile(c.device, os.O_RDWR, 0)
 	if err != nil {
-		return accel{Why: "no KVM: " + err.Error()}, nil
+		return accel{Why: "no KVM: " + err.Error()}, nil //nolint:nilerr // it is the reason
 	}
 	f.Close()
 	host, err := hostBoot()

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"unicode"
 )
 
@@ -59,6 +60,7 @@ func listBoot(ctx context.Context, disk string) ([]string, error) {
 // debugfs runs one command on the disk, read-only. It tells of errors by words, not by its exit status.
 func debugfs(ctx context.Context, disk, command string) (string, error) {
 	cmd := exec.CommandContext(ctx, "debugfs", "-R", command, disk)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	var out, complaint bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &complaint
 	err := cmd.Run()

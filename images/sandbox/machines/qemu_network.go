@@ -151,7 +151,7 @@ func Pipe(ctx context.Context, from, to string, in io.Reader, out io.Writer) err
 	if err != nil {
 		return fmt.Errorf("connecting to the metadata service: %w", err)
 	}
-	defer c.Close()
+	defer c.Close() //nolint:errcheck // all has been said
 	go func() {
 		_, _ = io.Copy(c, in)
 		_ = c.(*net.TCPConn).CloseWrite() // the machine has nothing more to ask

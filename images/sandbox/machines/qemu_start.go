@@ -51,7 +51,7 @@ func (d *QEMU) boot(ctx context.Context, m *machine) error {
 		}
 		q, err := d.dialQMP(ctx, id)
 		if err != nil {
-			return false, nil // it does not listen yet
+			return false, nil //nolint:nilerr // it does not listen yet
 		}
 		return true, q.Close()
 	})

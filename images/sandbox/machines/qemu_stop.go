@@ -20,7 +20,7 @@ func (d *QEMU) askPoweroff(ctx context.Context, m *machine) {
 	if err != nil {
 		return // it is ending
 	}
-	defer q.Close()
+	defer q.Close() //nolint:errcheck // all has been said
 	if err := q.execute("system_powerdown"); err != nil {
 		d.log.Warn("pressing a machine's power button", "id", m.Machine.ID, "error", err)
 	}
@@ -77,7 +77,7 @@ func (d *QEMU) dialQMP(ctx context.Context, id string) (*qmp, error) {
 	}
 	q := &qmp{Conn: c, lines: bufio.NewScanner(c)}
 	if err := errors.Join(c.SetDeadline(time.Now().Add(5*time.Second)), q.execute("qmp_capabilities")); err != nil {
-		c.Close()
+		_ = c.Close()
 		return nil, err
 	}
 	return q, nil
