@@ -34,7 +34,7 @@ func Probe() error {
 		}
 	}
 	if len(missing) > 0 {
-		return fmt.Errorf("the base image is made with %s: apt-get install %s", strings.Join(missing, ", "), strings.Join(install, " "))
+		return fmt.Errorf("missing %s: apt-get install %s", strings.Join(missing, ", "), strings.Join(install, " "))
 	}
 	if os.Geteuid() != 0 {
 		if out, err := command(context.Background(), "true").CombinedOutput(); err != nil {
