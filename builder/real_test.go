@@ -126,7 +126,9 @@ func realRequest(t *testing.T, clients realClients, files map[string]string) Req
 	require.True(t, ok)
 	catalogue, err := images.Open(t.Context(), clients, buildPlace)
 	require.NoError(t, err)
-	base, err := catalogue.NewestOf(t.Context(), debianOwner, "debian-12-amd64-*", "x86_64")
+	name := images.BaseName{Owner: debianOwner, Pattern: "debian-12-amd64-*", Architecture: "x86_64"}
+	newest, err := catalogue.Newest(t.Context(), name)
+	base := newest[name]
 	require.NoError(t, err)
 	return Request{
 		Fleet: fleet, Role: role, Base: base, Location: buildPlace, Run: fmt.Sprintf("r%d", os.Getpid()), Commit: "c0ffee", WorkDir: t.TempDir(),

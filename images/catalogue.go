@@ -66,22 +66,6 @@ func (c *Catalogue) ByDigest(ctx context.Context, fleet, role, digest string) ([
 	}})
 }
 
-// NewestOf finds the newest available image of an owner whose name matches the pattern (* and ?) and whose
-// architecture is the given one. Owner is always part of the question: a search by name alone can be answered by a
-// stranger's image.
-func (c *Catalogue) NewestOf(ctx context.Context, owner, pattern, architecture string) (Image, error) {
-	found, err := c.list(ctx, &ec2.DescribeImagesInput{Owners: []string{owner}, Filters: []types.Filter{
-		filter("name", pattern), filter("architecture", architecture), filter("state", "available"),
-	}})
-	if err != nil {
-		return Image{}, err
-	}
-	if len(found) == 0 {
-		return Image{}, fmt.Errorf("%w: owner %s has no %s image named %q in %s", ErrNotFound, owner, architecture, pattern, c.loc)
-	}
-	return found[0], nil
-}
-
 // Get looks images up by id, 200 of them in a call; an id that the account does not see is missing from the map.
 func (c *Catalogue) Get(ctx context.Context, ids ...string) (map[string]Image, error) {
 	found := map[string]Image{}

@@ -34,6 +34,8 @@ type Image struct {
 	DiskGiB      int32
 	SourceID     string // of a copy
 	SourceRegion string
+	Deprecated   time.Time // from when on; zero: it is not, and is not going to be
+	LastLaunched time.Time // seen by the owner only, and up to a day late; zero: never, or not lately known (ec2-api, Image)
 
 	// From tags; see tags.go.
 	Fleet, Role, Digest  string

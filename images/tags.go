@@ -82,6 +82,7 @@ func fromEC2(loc Location, e types.Image) Image {
 		State: string(e.State), Architecture: string(e.Architecture), RootDevice: aws.ToString(e.RootDeviceName),
 		SourceID: aws.ToString(e.SourceImageId), SourceRegion: aws.ToString(e.SourceImageRegion),
 		Created: parseTime(aws.ToString(e.CreationDate)), Tags: map[string]string{},
+		Deprecated: parseTime(aws.ToString(e.DeprecationTime)), LastLaunched: parseTime(aws.ToString(e.LastLaunchedTime)),
 	}
 	if r := e.StateReason; r != nil {
 		img.StateReason = strings.TrimSpace(aws.ToString(r.Code) + " " + aws.ToString(r.Message))

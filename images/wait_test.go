@@ -101,16 +101,61 @@ func TestGetOfNothingAsksNothing(t *testing.T) {
 	require.Empty(t, got)
 }
 
-func TestNewestOf(t *testing.T) {
-	old, newer, twin := image("ami-1", "available"), image("ami-2", "available"), image("ami-3", "available")
-	old.CreationDate, newer.CreationDate, twin.CreationDate = aws.String("2026-01-01T00:00:00.000Z"), aws.String("2026-02-01T00:00:00.000Z"), aws.String("2026-02-01T00:00:00.000Z")
-	api := &scripted{answers: [][]types.Image{{old, newer, twin}}}
-	got, err := NewCatalogue(here, api).NewestOf(t.Context(), "136693071363", "debian-12-*", "x86_64")
+func TestNewest(t *testing.T) {
+	named := func(id, name, created string) types.Image {
+		img := image(id, "available")
+		img.Name, img.CreationDate, img.Architecture = aws.String(name), aws.String(created), types.ArchitectureValuesX8664
+		return img
+	}
+	api := &scripted{answers: [][]types.Image{{
+		named("ami-1", "debian-12-1", "2026-01-01T00:00:00.000Z"), named("ami-2", "debian-12-2", "2026-02-01T00:00:00.000Z"),
+		named("ami-3", "debian-12-3", "2026-02-01T00:00:00.000Z"), named("ami-4", "debian-13-1", "2026-03-01T00:00:00.000Z"),
+	}}}
+	twelve, thirteen := BaseName{"136693071363", "debian-12-*", "x86_64"}, BaseName{"136693071363", "debian-1?-1", "x86_64"}
+	got, err := NewCatalogue(here, api).Newest(t.Context(), twelve, thirteen, BaseName{"136693071363", "debian-12-*", "arm64"})
 	require.NoError(t, err)
-	require.Equal(t, "ami-3", got.ID, "ties are broken by id")
+	require.Len(t, got, 2)
+	require.Equal(t, "ami-3", got[twelve].ID, "ties are broken by id")
+	require.Equal(t, "ami-4", got[thirteen].ID)
+	require.Len(t, api.asked, 1, "one call for all names of an owner")
 	require.Equal(t, []string{"136693071363"}, api.asked[0].Owners)
+}
 
-	_, err = NewCatalogue(here, &scripted{answers: [][]types.Image{nil}}).NewestOf(t.Context(), "136693071363", "debian-12-*", "x86_64")
-	require.ErrorIs(t, err, ErrNotFound)
-	require.ErrorContains(t, err, `owner 136693071363 has no x86_64 image named "debian-12-*" in 111111111111/us-east-1`)
+func TestBaseNameMatches(t *testing.T) {
+	for pattern, c := range map[string]struct{ yes, no string }{
+		"debian-12-*":      {"debian-12-amd64-2026", "my-debian-12-"},
+		"a?c":              {"abc", "abbc"},
+		"a(b)/[c].*":       {"a(b)/[c].d", "ab/c.d"},
+		Exactly(`a*b?c\d`): {`a*b?c\d`, "axbxc\\d"},
+		"*":                {"", ""},
+	} {
+		require.True(t, BaseName{Pattern: pattern}.matches(Image{Name: c.yes}), pattern)
+		if c.no != c.yes {
+			require.False(t, BaseName{Pattern: pattern}.matches(Image{Name: c.no}), pattern)
+		}
+	}
+	require.False(t, BaseName{Pattern: "*", Architecture: "arm64"}.matches(Image{Architecture: "x86_64"}))
+}
+
+func TestBaseWarning(t *testing.T) {
+	now := time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)
+	const day = 24 * time.Hour
+	base := func(change func(*Image)) Image {
+		img := Image{ID: "ami-1", State: "available", Created: now.Add(-40 * day)}
+		change(&img)
+		return img
+	}
+	for want, c := range map[string]struct {
+		img    Image
+		gone   bool
+		maxAge time.Duration
+	}{
+		"": {img: base(func(i *Image) { i.Deprecated = now.Add(day) }), maxAge: 40 * day},
+		"is gone, or no longer shared with the build account":              {gone: true},
+		"is disabled, not available":                                       {img: base(func(i *Image) { i.State = "disabled" })},
+		"is deprecated since 2026-05-31":                                   {img: base(func(i *Image) { i.Deprecated = now.Add(-day) })},
+		"is 40 days old (made on 2026-04-22), and max_base_age is 30 days": {img: base(func(*Image) {}), maxAge: 30 * day},
+	} {
+		require.Equal(t, want, BaseWarning(c.img, !c.gone, now, c.maxAge))
+	}
 }

@@ -33,6 +33,8 @@ type Config struct {
 	Targets   []Target
 	Retention Retention
 	Ledger    Ledger
+	// MaxBaseAge is how old an external base may be before plan warns of it; 0 is any age. In YAML: max_base_age.
+	MaxBaseAge Duration
 }
 
 // BuildLocation is the account and Region in which images are built and verified.

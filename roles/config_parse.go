@@ -36,7 +36,12 @@ func parseConfig(data []byte) (Config, []Problem) {
 		"targets":   p.targets,
 		"retention": p.retention,
 		"ledger":    p.ledger,
-		"settings":  p.settings,
+		"max_base_age": func(n *yaml.Node) {
+			if v, ok := p.duration(n, "max_base_age"); ok {
+				p.config.MaxBaseAge = v
+			}
+		},
+		"settings": p.settings,
 	}, "version", "fleet", "build", "targets")
 	return p.config, p.problems
 }

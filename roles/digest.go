@@ -69,7 +69,7 @@ func (r *Role) components(pins Pins) ([]Component, error) {
 	c.addJSON("build.instance_type", r.Build.InstanceTypes)
 	c.add("build.disk", strconv.Itoa(int(r.Build.DiskGiB)))
 	c.add("build.ssh_user", r.Build.SSHUser)
-	if stamp, ok := r.fleet.Lock.Refresh[r.Name]; ok {
+	if stamp := r.fleet.Lock.Refresh[r.Name]; !stamp.IsZero() {
 		c.add("refresh", stamp.UTC().Format(time.RFC3339))
 	}
 	c.provision(r.Provision)

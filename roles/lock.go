@@ -17,8 +17,10 @@ type Pins map[string]string
 
 // Lock is imgops.lock: what the external bases were resolved to, and when roles were refreshed.
 type Lock struct {
-	Bases   []LockedBase         // sorted by Key
-	Refresh map[string]time.Time // role -> when `imgops update --refresh` asked for a new image, in UTC
+	Bases []LockedBase // sorted by Key
+	// Refresh says when `imgops update --refresh` asked for a new image of a role, in UTC. The zero time is never: such
+	// an entry only keeps the role's place in the file, so that the stamps of two roles merge.
+	Refresh map[string]time.Time
 }
 
 // LockedBase is one external base and the image that it is pinned to.
@@ -28,6 +30,9 @@ type LockedBase struct {
 	Created time.Time         // when the image was made, in UTC
 	IDs     map[string]string // Region -> image id
 }
+
+// never stands for a role that was not refreshed yet.
+const never = "never"
 
 const lockHead = `# Written by ` + "`imgops update`" + `. After a merge conflict keep either side and run it again.
 version: 1
@@ -114,6 +119,10 @@ func (l *Lock) readRefresh(s *source) func(key, value *yaml.Node) {
 			s.add(at(key), fmt.Sprintf("role %q %s", key.Value, message), fix)
 			return
 		}
+		if v := resolveAlias(value); v.Kind == yaml.ScalarNode && v.Value == never {
+			l.Refresh[key.Value] = time.Time{}
+			return
+		}
 		l.Refresh[key.Value] = s.timestamp(value, "refresh")
 	}
 }
@@ -129,35 +138,49 @@ func (s *source) timestamp(n *yaml.Node, what string) time.Time {
 	return time.Time{}
 }
 
-// Encode writes the lock. The result depends on the content only; every base, Region and role has lines of its own in
-// a fixed order, so that changes of different bases merge.
+// Encode writes the lock. The result depends on the content only. Every base and role has lines of its own in a fixed
+// order, with an empty line between them: Git merges changes that have an unchanged line between them.
 func (l Lock) Encode() []byte {
 	var b bytes.Buffer
 	b.WriteString(lockHead)
 	if len(l.Bases) > 0 {
-		b.WriteString("bases:\n")
+		b.WriteString("\nbases:\n")
 	}
-	for _, base := range slices.SortedFunc(slices.Values(l.Bases), func(a, b LockedBase) int { return cmp.Compare(a.Key, b.Key) }) {
-		fmt.Fprintf(&b, "  %s:\n", quoted(base.Key))
-		if base.Image != "" {
-			fmt.Fprintf(&b, "    image: %s\n", quoted(base.Image))
+	for i, base := range slices.SortedFunc(slices.Values(l.Bases), func(a, b LockedBase) int { return cmp.Compare(a.Key, b.Key) }) {
+		if i > 0 {
+			b.WriteString("\n")
 		}
-		if !base.Created.IsZero() {
-			fmt.Fprintf(&b, "    created: %s\n", base.Created.UTC().Format(time.RFC3339))
-		}
-		ids := ""
-		for _, region := range slices.Sorted(maps.Keys(base.IDs)) {
-			ids += fmt.Sprintf("\n      %s: %s", region, base.IDs[region])
-		}
-		fmt.Fprintf(&b, "    ids:%s\n", cmp.Or(ids, " {}"))
+		base.encode(&b)
 	}
 	if len(l.Refresh) > 0 {
-		b.WriteString("refresh:\n")
+		b.WriteString("\nrefresh:\n")
 	}
-	for _, role := range slices.Sorted(maps.Keys(l.Refresh)) {
-		fmt.Fprintf(&b, "  %s: %s\n", quoted(role), l.Refresh[role].UTC().Format(time.RFC3339))
+	for i, role := range slices.Sorted(maps.Keys(l.Refresh)) {
+		if i > 0 {
+			b.WriteString("\n")
+		}
+		at := never
+		if stamp := l.Refresh[role]; !stamp.IsZero() {
+			at = stamp.UTC().Format(time.RFC3339)
+		}
+		fmt.Fprintf(&b, "  %s: %s\n", quoted(role), at)
 	}
 	return b.Bytes()
+}
+
+func (base LockedBase) encode(b *bytes.Buffer) {
+	fmt.Fprintf(b, "  %s:\n", quoted(base.Key))
+	if base.Image != "" {
+		fmt.Fprintf(b, "    image: %s\n", quoted(base.Image))
+	}
+	if !base.Created.IsZero() {
+		fmt.Fprintf(b, "    created: %s\n", base.Created.UTC().Format(time.RFC3339))
+	}
+	ids := ""
+	for _, region := range slices.Sorted(maps.Keys(base.IDs)) {
+		ids += fmt.Sprintf("\n      %s: %s", region, base.IDs[region])
+	}
+	fmt.Fprintf(b, "    ids:%s\n", cmp.Or(ids, " {}"))
 }
 
 // quoted writes a YAML string that reads back as itself, whatever it holds.
@@ -210,12 +233,19 @@ func (l *Lock) SetRefresh(role string, when time.Time) {
 	l.Refresh[role] = when.UTC().Truncate(time.Second)
 }
 
-// Prune drops the bases that no role starts from and the stamps of roles that are gone.
-func (l *Lock) Prune(f *Fleet) {
+// Fit drops the bases that no role starts from and the stamps of roles that are gone, and gives every other role its
+// place.
+func (l *Lock) Fit(f *Fleet) {
 	used := map[string]bool{}
 	for _, x := range f.Externals() {
 		used[x.Key] = true
 	}
 	l.Bases = slices.DeleteFunc(l.Bases, func(b LockedBase) bool { return !used[b.Key] })
 	maps.DeleteFunc(l.Refresh, func(role string, _ time.Time) bool { _, ok := f.Role(role); return !ok })
+	if l.Refresh == nil {
+		l.Refresh = map[string]time.Time{}
+	}
+	for _, r := range f.Roles {
+		l.Refresh[r.Name] = l.Refresh[r.Name] // the zero time where there is none
+	}
 }

@@ -15,21 +15,27 @@ func exampleLock() Lock {
 		IDs: map[string]string{"us-east-1": "ami-00000000000000001", "eu-west-1": "ami-00000000000000003"},
 	})
 	l.SetRefresh("web", time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC))
+	l.SetRefresh("db", time.Time{})
 	return l
 }
 
-const exampleLockText = lockHead + `bases:
+const exampleLockText = lockHead + `
+bases:
   "136693071363/debian-12-amd64-*/x86_64":
     image: "debian-12-amd64-20251117 \"x\": #"
     created: 2025-11-17T00:02:03Z
     ids:
       eu-west-1: ami-00000000000000003
       us-east-1: ami-00000000000000001
+
   "b/y/x86_64":
     image: "y-2"
     ids:
       us-east-1: ami-00000000000000002
+
 refresh:
+  "db": never
+
   "web": 2026-01-02T03:04:05Z
 `
 
@@ -58,12 +64,12 @@ func TestLock(t *testing.T) {
 	require.Equal(t, empty, read)
 }
 
-func TestLockPrune(t *testing.T) {
+func TestLockFit(t *testing.T) {
 	r := newSandboxRepo(t, fleetFiles())
 	r.commit()
 	l := exampleLock()
 	l.SetRefresh("gone", time.Now())
-	l.Prune(r.load())
+	l.Fit(r.load())
 	require.Len(t, l.Bases, 1)
 	require.Contains(t, l.Refresh, "web")
 	require.NotContains(t, l.Refresh, "gone")

@@ -103,34 +103,34 @@ func askStatus(ctx context.Context, endpoint string) (sandboxStatus, error) {
 
 // pins gives the image id of every external base in the build Region. On AWS they come from imgops.lock as it is in the
 // fleet at hand; in a sandbox from the sandbox's own lock, in which a base that is not there yet is resolved and kept.
-func (a *app) pins(ctx context.Context, f *roles.Fleet, cat *images.Catalogue) (roles.Pins, error) {
+func (a *app) pins(ctx context.Context, f *roles.Fleet, clients images.Clients) (roles.Pins, error) {
 	sb, err := a.sandbox(ctx)
 	if err != nil {
 		return nil, err
 	}
+	region := f.Config.Build.Region
 	if sb == nil {
-		return f.Lock.Pins(f.Config.Build.Region), nil
+		return f.Lock.Pins(region), nil
 	}
 	path := sb.lock(f)
 	lock, err := readLock(path)
 	if err != nil {
 		return nil, err
 	}
-	lock.Refresh = f.Lock.Refresh
-	pins, changed := lock.Pins(f.Config.Build.Region), false
+	pins, missing := lock.Pins(region), map[string]roles.External{}
 	for _, e := range f.Externals() {
-		if pins[e.Key] != "" {
-			continue
+		if pins[e.Key] == "" {
+			missing[e.Key] = e
 		}
-		if err := pinExternal(ctx, &lock, cat, f.Config.Build.Region, e); err != nil {
-			return nil, err
-		}
-		changed, pins = true, lock.Pins(f.Config.Build.Region)
 	}
-	if changed {
-		return pins, writeLock(path, lock)
+	resolved, err := resolveBases(ctx, clients, f.Config, missing)
+	if err != nil || len(resolved) == 0 {
+		return pins, err
 	}
-	return pins, nil
+	for _, b := range resolved {
+		lock.Set(b)
+	}
+	return lock.Pins(region), writeLock(path, lock)
 }
 
 func readLock(path string) (roles.Lock, error) {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/imgops/imgops/images"
 	"github.com/imgops/imgops/roles"
@@ -49,11 +50,15 @@ func (a *app) runPlan(ctx context.Context, o *planOptions, names []string) error
 	if o.base != "" {
 		list = intersect(list, s.fleet.Affected(base))
 	}
-	found, err := s.survey(ctx, list)
-	if err != nil {
+	var found survey
+	var warnings map[string][]string
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() (err error) { found, err = s.survey(gctx, list); return err })
+	g.Go(func() (err error) { warnings, err = s.baseWarnings(gctx, list); return err })
+	if err := g.Wait(); err != nil {
 		return err
 	}
-	if err := a.printPlan(found, list, base, o.explain); err != nil {
+	if err := a.printPlan(found, list, base, o.explain, warnings); err != nil {
 		return err
 	}
 	if o.detailedExit {
@@ -69,14 +74,15 @@ func (a *app) runPlan(ctx context.Context, o *planOptions, names []string) error
 // plannedRole is one role of `imgops plan -o json`.
 type plannedRole struct {
 	images.Decision
-	Changes []roles.Change `json:"changes,omitempty"`
+	Changes  []roles.Change `json:"changes,omitempty"`
+	Warnings []string       `json:"warnings,omitempty"` // about the external base that the role starts from in the end
 }
 
-func (a *app) printPlan(found survey, list []*roles.Role, base *roles.Fleet, explain bool) error {
+func (a *app) printPlan(found survey, list []*roles.Role, base *roles.Fleet, explain bool, warnings map[string][]string) error {
 	t := table{Header: []string{"ROLE", "DIGEST", "ACTION", "IMAGE", "REASON"}}
 	data := []plannedRole{}
 	for _, r := range list {
-		p := plannedRole{Decision: found.decisions[r.Name]}
+		p := plannedRole{Decision: found.decisions[r.Name], Warnings: warnings[r.Name]}
 		t.add(r.Name, short(r.Digest), p.Action, p.Image, p.Reason)
 		if explain {
 			old, _ := base.Role(r.Name)
@@ -94,6 +100,8 @@ func (a *app) printPlan(found survey, list []*roles.Role, base *roles.Fleet, exp
 func changeText(c roles.Change) string {
 	text := c.Component
 	switch {
+	case c.Component == "refresh" && c.New != "":
+		text = "refreshed with imgops update --refresh at " + c.New + " (before: " + cmp.Or(c.Old, "never") + ")"
 	case c.Old == "":
 		text += " is new"
 	case c.New == "":
@@ -128,7 +136,7 @@ func (s *session) baseFleet(ctx context.Context, rev string) (*roles.Fleet, erro
 	if err != nil {
 		return nil, err
 	}
-	pins, err := s.app.pins(ctx, f, s.cat)
+	pins, err := s.app.pins(ctx, f, s.clouds)
 	if err != nil {
 		return nil, err
 	}

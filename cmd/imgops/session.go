@@ -65,7 +65,7 @@ func (a *app) session(ctx context.Context, repo *roles.Repo, fleet *roles.Fleet,
 	if s.cat, err = images.Open(ctx, s.clouds, s.home); err != nil {
 		return nil, err
 	}
-	if s.pins, err = a.pins(ctx, fleet, s.cat); err != nil {
+	if s.pins, err = a.pins(ctx, fleet, s.clouds); err != nil {
 		return nil, err
 	}
 	if err := fleet.Resolve(s.pins); err != nil {
