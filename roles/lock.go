@@ -246,6 +246,8 @@ func (l *Lock) Fit(f *Fleet) {
 		l.Refresh = map[string]time.Time{}
 	}
 	for _, r := range f.Roles {
-		l.Refresh[r.Name] = l.Refresh[r.Name] // the zero time where there is none
+		if _, ok := l.Refresh[r.Name]; !ok {
+			l.Refresh[r.Name] = time.Time{}
+		}
 	}
 }
