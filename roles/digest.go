@@ -18,7 +18,7 @@ const BakeFormat = 1
 // Resolve computes Digest, TestsDigest and Components of every role. pins must hold an image id for the key of each
 // of Externals; the error is a *MissingPinsError otherwise.
 func (f *Fleet) Resolve(pins Pins) error {
-	missing := &MissingPinsError{}
+	missing := &MissingPinsError{Region: f.Config.Build.Region}
 	for _, x := range f.Externals() {
 		if pins[x.Key] == "" {
 			missing.Externals = append(missing.Externals, x)

@@ -27,6 +27,8 @@ var (
 	ErrUnrelated = errors.New("no merge base: the histories share no commit")
 	// ErrIncomplete means that content which a role consists of is not in this clone.
 	ErrIncomplete = errors.New("incomplete clone")
+	// ErrDamaged means that an object of the repository cannot be read, or is not what its name says.
+	ErrDamaged = errors.New("the object is damaged")
 	// ErrChanged means that a file changed after the fleet was loaded.
 	ErrChanged = errors.New("file changed since the fleet was loaded")
 )
@@ -50,18 +52,25 @@ func (e *UnknownRoleError) Error() string {
 }
 
 // MissingPinsError is returned by Fleet.Resolve when external bases have no image id.
-type MissingPinsError struct{ Externals []External }
+type MissingPinsError struct {
+	Externals []External
+	Region    string // the build Region
+}
 
 // Error names every base without a pin and the roles that need it.
 func (e *MissingPinsError) Error() string {
-	users := map[string][]string{}
+	users, elsewhere := map[string][]string{}, map[string][]string{}
 	for _, x := range e.Externals {
-		users[x.Key] = append(users[x.Key], x.Role)
+		users[x.Key], elsewhere[x.Key] = append(users[x.Key], x.Role), x.PinnedIn
 	}
 	lines := make([]string, 0, len(users))
 	for key, names := range users {
 		slices.Sort(names)
-		lines = append(lines, fmt.Sprintf("base %s of %s is not pinned to an image", key, strings.Join(names, ", ")))
+		state := "not pinned to an image"
+		if regions := elsewhere[key]; len(regions) > 0 {
+			state = fmt.Sprintf("pinned in %s, not in %s, where imgops.yaml says to build", strings.Join(regions, ", "), e.Region)
+		}
+		lines = append(lines, fmt.Sprintf("base %s of %s is %s", key, strings.Join(names, ", "), state))
 	}
 	slices.Sort(lines)
 	return strings.Join(lines, "\n") + "\nrun `imgops update` and commit imgops.lock"

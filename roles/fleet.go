@@ -2,6 +2,7 @@ package roles
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"sort"
 
@@ -34,7 +35,8 @@ type External struct {
 	Key          string // owner/name/architecture: the key in imgops.lock and in Pins
 	Owner, Name  string
 	Architecture string
-	Image        string // the image id that imgops.lock pins it to in the build Region; "" when it does not yet
+	Image        string   // the image id that imgops.lock pins it to in the build Region; "" when it does not yet
+	PinnedIn     []string // the Regions that imgops.lock pins it in, sorted
 }
 
 // Role gives a role by name.
@@ -80,7 +82,11 @@ func (f *Fleet) Externals() []External {
 			continue
 		}
 		key := r.Base.key()
-		out = append(out, External{Role: r.Name, Key: key, Owner: r.Base.Owner, Name: r.Base.Name, Architecture: r.Base.Architecture, Image: pins[key]})
+		locked, _ := f.Lock.Base(key)
+		out = append(out, External{
+			Role: r.Name, Key: key, Owner: r.Base.Owner, Name: r.Base.Name, Architecture: r.Base.Architecture, Image: pins[key],
+			PinnedIn: slices.Sorted(maps.Keys(locked.IDs)),
+		})
 	}
 	slices.SortFunc(out, func(a, b External) int { return cmp.Or(cmp.Compare(a.Key, b.Key), cmp.Compare(a.Role, b.Role)) })
 	return out

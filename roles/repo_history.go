@@ -72,6 +72,16 @@ func (r *Repo) resolve(rev string) (id plumbing.Hash, err error) {
 	if strings.Contains(rev, ":") { // go-git takes "main:file" for main
 		return plumbing.ZeroHash, fmt.Errorf("%w %q: it names a file, not a commit; leave out the colon and what follows", ErrUnknownRevision, rev)
 	}
+	if rev == "HEAD" {
+		head, err := r.git.Head()
+		if err != nil {
+			return plumbing.ZeroHash, fmt.Errorf("reading HEAD of %s: %w", r.top, err)
+		}
+		if _, err := r.git.CommitObject(head.Hash()); err != nil {
+			return plumbing.ZeroHash, r.historyError("reading commit "+head.Hash().String()+", which is checked out", err)
+		}
+		return head.Hash(), nil
+	}
 	for _, prefix := range []string{"refs/heads/", "refs/tags/", "refs/remotes/"} {
 		if ref, err := r.git.Reference(plumbing.ReferenceName(prefix+rev), true); err == nil {
 			return r.peel(ref.Hash())
@@ -94,8 +104,12 @@ func (r *Repo) resolve(rev string) (id plumbing.Hash, err error) {
 // peel gives the commit that an id stands for: itself, or what an annotated tag points at.
 func (r *Repo) peel(id plumbing.Hash) (plumbing.Hash, error) {
 	for range 10 { // tags of tags exist
-		if _, err := r.git.CommitObject(id); err == nil {
+		_, err := r.git.CommitObject(id)
+		if err == nil {
 			return id, nil
+		}
+		if !errors.Is(err, plumbing.ErrObjectNotFound) && !errors.Is(err, object.ErrUnsupportedObject) {
+			return plumbing.ZeroHash, objectError(plumbing.CommitObject, id, err)
 		}
 		tag, err := r.git.TagObject(id)
 		if err != nil {
@@ -273,5 +287,8 @@ func (r *Repo) historyError(doing string, err error) error {
 			return fmt.Errorf("%s: %w; run `git fetch --unshallow` (in GitHub Actions: fetch-depth: 0; in GitLab CI: GIT_DEPTH: 0)", doing, ErrShallow)
 		}
 	}
-	return fmt.Errorf("%s: %w", doing, err)
+	if errors.Is(err, plumbing.ErrObjectNotFound) {
+		return fmt.Errorf("%s: %w; a damaged clone lacks it: run `git fsck`, and `git fetch --refetch` or clone anew", doing, err)
+	}
+	return fmt.Errorf("%s: %w (%w); `git fsck` lists what else is, and `git fetch --refetch` or a new clone replaces it", doing, ErrDamaged, err)
 }

@@ -88,20 +88,26 @@ func (s *store) readLocked(kind plumbing.ObjectType, id plumbing.Hash) (data []b
 	if _, err := io.ReadFull(r, data); err != nil {
 		return nil, objectError(kind, id, err)
 	}
+	if objectID(kind, data) != id { // go-git does not look
+		return nil, objectError(kind, id, errors.New("its content has another hash"))
+	}
 	return data, nil
 }
 
+// objectError says what to do about an object that is not here, or is damaged.
 func objectError(kind plumbing.ObjectType, id plumbing.Hash, err error) error {
 	if errors.Is(err, plumbing.ErrObjectNotFound) {
 		return fmt.Errorf("reading %s %s: %w; a partial or damaged clone lacks it: run `git fetch --refetch` or `git fsck`", kind, id, err)
 	}
-	return fmt.Errorf("reading %s %s: %w", kind, id, err)
+	return fmt.Errorf("reading %s %s: %w (%w); `git fsck` lists what else is, and `git fetch --refetch` or a new clone replaces it", kind, id, ErrDamaged, err)
 }
 
 // blobID is the id that Git gives a file's content.
-func blobID(data []byte) plumbing.Hash {
+func blobID(data []byte) plumbing.Hash { return objectID(plumbing.BlobObject, data) }
+
+func objectID(kind plumbing.ObjectType, data []byte) plumbing.Hash {
 	h := sha1.New() //nolint:gosec // see the import
-	h.Write([]byte("blob " + strconv.Itoa(len(data)) + "\x00"))
+	h.Write([]byte(kind.String() + " " + strconv.Itoa(len(data)) + "\x00"))
 	h.Write(data)
 	var id plumbing.Hash
 	h.Sum(id[:0])

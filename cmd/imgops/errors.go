@@ -53,7 +53,7 @@ func usagef(c *cobra.Command, format string, args ...any) error {
 
 // badFleet are what can be wrong with the repository that the user named; their messages say what to run.
 var badFleet = []error{roles.ErrNotRepository, roles.ErrUnsupported, roles.ErrUnbornBranch, roles.ErrNoFleet, roles.ErrNoWorktree,
-	roles.ErrUnknownRevision, roles.ErrShallow, roles.ErrUnrelated, roles.ErrIncomplete,
+	roles.ErrUnknownRevision, roles.ErrShallow, roles.ErrUnrelated, roles.ErrIncomplete, roles.ErrDamaged,
 }
 
 func isAny(err error, targets ...error) bool {

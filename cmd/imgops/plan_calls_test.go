@@ -1,0 +1,30 @@
+package main
+
+import (
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestPlanCalls: a plan over 200 roles with nothing to do makes the same API calls as one over 20, but for the pages of
+// what it lists.
+func TestPlanCalls(t *testing.T) {
+	calls := map[int]map[string]int{}
+	for _, n := range []int{20, 200} {
+		t.Run(strconv.Itoa(n), func(t *testing.T) {
+			w := newAPIWorld(t)
+			w.rolesFleet(n)
+			w.do(exitDone, "ci", "--event", "push")
+			w.do(exitDone, "plan", "--detailed-exitcode") // there is nothing to do
+			calls[n] = w.calls("plan")
+			t.Logf("FIGURE API calls of one plan with nothing to do, 2 accounts x 2 Regions, %d roles: %d, of which %d are SSM's pages of ten parameters",
+				n, calls[n][""], calls[n]["ssm:GetParametersByPath"])
+		})
+	}
+	const pages = 4 * (200/10 - 20/10) // in each of four locations
+	want := calls[20]
+	want["ssm:GetParametersByPath"] += pages
+	want[""] += pages
+	require.Equal(t, want, calls[200])
+}
