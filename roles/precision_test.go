@@ -96,8 +96,8 @@ func TestAffectedPrecision(t *testing.T) {
 		n, truly, needless, rebuilt, 100*float64(needless)/float64(rebuilt), exact, n)
 }
 
-// TestUntouchedRolesAreNotRead plans in a clone that has no file of a role but its definition: the digests come from the
-// trees, and what the files refer to from what an earlier run has found out.
+// TestUntouchedRolesAreNotRead plans in a clone that has no file of any role: the digests come from the trees, and what
+// the definitions and the files say from what an earlier run has found out.
 func TestUntouchedRolesAreNotRead(t *testing.T) {
 	r := newSandboxRepo(t, bigFleet(20))
 	r.commit()
@@ -109,13 +109,13 @@ func TestUntouchedRolesAreNotRead(t *testing.T) {
 	bare := filepath.Join(t.TempDir(), "bare.git")
 	gitIn(t, r.dir, "clone", "-q", "--bare", "--filter=blob:none", "file://"+r.dir, bare)
 	require.NoError(t, os.CopyFS(filepath.Join(bare, "imgops"), os.DirFS(r.path(".git/imgops"))))
-	definitions := []string{"fetch", "-q", "--no-tags", "--filter=blob:none", "origin"}
+	others := []string{"fetch", "-q", "--no-tags", "--filter=blob:none", "origin"}
 	for line := range strings.Lines(r.git("ls-tree", "-r", "HEAD")) {
-		if fields := strings.Fields(line); strings.HasSuffix(fields[3], "/image.yaml") || !strings.HasPrefix(fields[3], "roles/") {
-			definitions = append(definitions, fields[2])
+		if fields := strings.Fields(line); !strings.HasPrefix(fields[3], "roles/") {
+			others = append(others, fields[2])
 		}
 	}
-	gitIn(t, bare, definitions...)
+	gitIn(t, bare, others...)
 
 	repo, err := OpenRepo(t.Context(), bare)
 	require.NoError(t, err)
