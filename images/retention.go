@@ -11,6 +11,9 @@ import (
 type Retention struct {
 	Keep   int           // how many of the role's recipes that were last wanted or built; each with its copies
 	MinAge time.Duration // what is younger is kept whatever its number
+
+	Wanted map[string]bool // recipe digests that the fleet at hand asks for: their images are kept
+	Held   map[string]bool // roles that a person holds: all of their images are kept
 }
 
 // Expired lists the images that can be removed, in an order in which they can be: what was built on an image comes
@@ -19,17 +22,20 @@ type Retention struct {
 // nobody has looked.
 //
 // An image is kept if it, one of its copies or one that was built on it is in use, is the default, or is on its way; if
-// it is younger than MinAge, counted from when it was built or main last wanted it; and if its recipe is one of the
-// role's Keep newest by that time. Rejected images do not count towards Keep, and are not kept by it.
+// it is younger than MinAge, counted from when it was built, launched, or main last wanted it; if its recipe is one of the
+// role's Keep newest by that time, or of the two that were promoted last, so that a rollback has where to go; and if the
+// policy names its digest or role. Rejected images do not count towards these numbers, and are not kept by them.
 func Expired(now time.Time, all []Image, policy Retention, inUse map[string]bool) []Image {
 	if inUse == nil {
 		return nil
 	}
 	kept := map[string]bool{}
-	newest := newestDigests(all, policy.Keep)
+	newest := newestDigests(all, policy.Keep, lastUse)
+	promoted := newestDigests(all, promotedKept, func(img Image) time.Time { return img.Promoted.At })
 	for _, img := range all {
-		recent := img.Rejected == "" && newest[recipe{img.Role, img.Digest}]
-		if recent || inUse[img.ID] || img.Default || img.State != "available" || now.Sub(lastUse(img)) < policy.MinAge || img.Role == "" || img.Digest == "" {
+		r := recipe{img.Role, img.Digest}
+		recent := img.Rejected == "" && (newest[r] || promoted[r])
+		if recent || policy.Wanted[img.Digest] || policy.Held[img.Role] || inUse[img.ID] || img.Default || img.State != "available" || now.Sub(lastUse(img)) < policy.MinAge || img.Role == "" || img.Digest == "" {
 			kept[img.ID] = true
 		}
 	}
@@ -42,13 +48,16 @@ func Expired(now time.Time, all []Image, policy Retention, inUse map[string]bool
 	return expired
 }
 
+// promotedKept is the present default's recipe, and the one before, which a rollback goes to.
+const promotedKept = 2
+
 // recipe names what images of a role have in common.
 type recipe struct{ role, digest string }
 
-// lastUse is when an image was last of use for sure: built, copied, or wanted by main.
+// lastUse is when an image was last of use for sure: built, copied, launched, or wanted by main.
 func lastUse(img Image) time.Time {
 	at := img.BuiltAt
-	for _, t := range []time.Time{img.Created, img.LastWanted().At} {
+	for _, t := range []time.Time{img.Created, img.LastLaunched, img.LastWanted().At} {
 		if t.After(at) {
 			at = t
 		}
@@ -56,12 +65,12 @@ func lastUse(img Image) time.Time {
 	return at
 }
 
-// newestDigests picks the recipes of each role that were last used.
-func newestDigests(all []Image, keep int) map[recipe]bool {
+// newestDigests picks the recipes of each role whose times are the latest. Those without a time do not count.
+func newestDigests(all []Image, keep int, at func(Image) time.Time) map[recipe]bool {
 	last := map[recipe]time.Time{}
 	for _, img := range all {
-		if r := (recipe{img.Role, img.Digest}); img.Rejected == "" && lastUse(img).After(last[r]) {
-			last[r] = lastUse(img)
+		if r := (recipe{img.Role, img.Digest}); img.Rejected == "" && at(img).After(last[r]) {
+			last[r] = at(img)
 		}
 	}
 	order := slices.SortedFunc(maps.Keys(last), func(a, b recipe) int {

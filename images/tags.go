@@ -29,6 +29,7 @@ const (
 	TagConfirmed  = "imgops:confirmed"   // the same, of a later main commit that wanted the same image; in the build location only
 	TagRetired    = "imgops:retired"     // when, who and why: on the last default of a role that was retired
 	TagExpires    = "imgops:expires"     // on temporary resources, RFC 3339
+	TagRemoving   = "imgops:removing"    // since when gc removes an old image: its snapshots can be left for the next gc
 	TagName       = "Name"
 )
 
