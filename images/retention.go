@@ -67,14 +67,17 @@ func lastUse(img Image) time.Time {
 
 // newestDigests picks the recipes of each role whose times are the latest. Those without a time do not count.
 func newestDigests(all []Image, keep int, at func(Image) time.Time) map[recipe]bool {
-	last := map[recipe]time.Time{}
+	last, made := map[recipe]time.Time{}, map[recipe]time.Time{} // made tells apart what tags, of whole seconds, do not
 	for _, img := range all {
+		if r := (recipe{img.Role, img.Digest}); img.Created.After(made[r]) {
+			made[r] = img.Created
+		}
 		if r := (recipe{img.Role, img.Digest}); img.Rejected == "" && at(img).After(last[r]) {
 			last[r] = at(img)
 		}
 	}
 	order := slices.SortedFunc(maps.Keys(last), func(a, b recipe) int {
-		return cmp.Or(cmp.Compare(a.role, b.role), last[b].Compare(last[a]), cmp.Compare(a.digest, b.digest))
+		return cmp.Or(cmp.Compare(a.role, b.role), last[b].Compare(last[a]), made[b].Compare(made[a]), cmp.Compare(a.digest, b.digest))
 	})
 	newest, count := map[recipe]bool{}, map[string]int{}
 	for _, r := range order {

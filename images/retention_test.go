@@ -27,16 +27,24 @@ func TestExpired(t *testing.T) {
 		inUse []string
 		want  []string
 	}{
-		"few":           {all: []Image{old("a", 900), old("b", 800)}},
-		"old ones":      {all: []Image{old("a", 900), old("b", 800), old("c", 90), old("d", 80)}, want: []string{"a", "b"}},
-		"young":         {all: []Image{old("a", 29), old("b", 3), old("c", 2), old("d", 1)}},
-		"in use":        {all: []Image{old("a", 900), old("b", 800), old("c", 90), old("d", 80)}, inUse: []string{"a"}, want: []string{"b"}},
-		"the default":   {all: []Image{old("a", 900, func(i *Image) { i.Default = true }), old("b", 800), old("c", 90), old("d", 80)}, want: []string{"b"}},
-		"wanted again":  {all: []Image{old("a", 900, func(i *Image) { i.Promoted.At = now.Add(-40 * day) }), old("b", 800), old("c", 90), old("d", 80)}, want: []string{"b", "c"}},
-		"wanted lately": {all: []Image{old("a", 900, func(i *Image) { i.Confirmed.At = now.Add(-day) }), old("c", 90), old("d", 80)}, want: []string{"c"}},
-		"on its way":    {all: []Image{old("a", 900, func(i *Image) { i.State = "pending" }), old("c", 90), old("d", 80)}},
-		"not ours":      {all: []Image{old("a", 900, func(i *Image) { i.Digest = "" }), old("c", 90), old("d", 80)}},
-		"another role":  {all: []Image{old("a", 900, func(i *Image) { i.Role = "db" }), old("c", 90), old("d", 80)}},
+		"few":             {all: []Image{old("a", 900), old("b", 800)}},
+		"old ones":        {all: []Image{old("a", 900), old("b", 800), old("c", 90), old("d", 80)}, want: []string{"a", "b"}},
+		"young":           {all: []Image{old("a", 29), old("b", 3), old("c", 2), old("d", 1)}},
+		"in use":          {all: []Image{old("a", 900), old("b", 800), old("c", 90), old("d", 80)}, inUse: []string{"a"}, want: []string{"b"}},
+		"the default":     {all: []Image{old("a", 900, func(i *Image) { i.Default = true }), old("b", 800), old("c", 90), old("d", 80)}, want: []string{"b"}},
+		"wanted again":    {all: []Image{old("a", 900, func(i *Image) { i.Promoted.At = now.Add(-40 * day) }), old("b", 800), old("c", 90), old("d", 80)}, want: []string{"b", "c"}},
+		"wanted lately":   {all: []Image{old("a", 900, func(i *Image) { i.Confirmed.At = now.Add(-day) }), old("c", 90), old("d", 80)}, want: []string{"c"}},
+		"on its way":      {all: []Image{old("a", 900, func(i *Image) { i.State = "pending" }), old("c", 90), old("d", 80)}},
+		"launched lately": {all: []Image{old("a", 900, func(i *Image) { i.LastLaunched = now.Add(-day) }), old("c", 90), old("d", 80)}, want: []string{"c"}},
+		"a rollback's goal": {
+			all: []Image{
+				old("a", 900, func(i *Image) { i.Promoted.At = now.Add(-700 * day) }), old("b", 800, func(i *Image) { i.Promoted.At = now.Add(-600 * day) }),
+				old("c", 700, func(i *Image) { i.Promoted.At, i.Default = now.Add(-500*day), true }), old("d", 80), old("e", 70),
+			},
+			want: []string{"a"},
+		},
+		"not ours":     {all: []Image{old("a", 900, func(i *Image) { i.Digest = "" }), old("c", 90), old("d", 80)}},
+		"another role": {all: []Image{old("a", 900, func(i *Image) { i.Role = "db" }), old("c", 90), old("d", 80)}},
 		"rejected": {
 			all:  []Image{old("a", 900), old("b", 90), old("c", 80, func(i *Image) { i.Rejected = "leaks" })},
 			want: []string{"c"},

@@ -60,6 +60,22 @@ func (p *Promoter) takeTurn(ctx context.Context, commit string, progress images.
 	return leases, lease, err
 }
 
+// InTurn does something while no other run moves pointers of the fleet. do is given a function that says, as an error,
+// when the turn is over; it has to ask it before each change.
+func (p *Promoter) InTurn(ctx context.Context, commit string, progress images.Progress, do func(ctx context.Context, mine func() error) error) error {
+	leases, lease, err := p.takeTurn(ctx, commit, progress)
+	if err != nil {
+		return err
+	}
+	defer p.returnTurn(ctx, leases, lease)
+	return do(ctx, func() error {
+		if !leases.Has(lease) {
+			return errors.New("it took too long, and it is another run's turn by now; what was done is kept, run it again")
+		}
+		return nil
+	})
+}
+
 // returnTurn works on when the run is interrupted: the next one would wait until the lease expires.
 func (p *Promoter) returnTurn(ctx context.Context, leases *images.Leases, lease images.Lease) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)

@@ -15,6 +15,7 @@ import (
 
 type gcOptions struct {
 	dryRun bool
+	images bool
 	run    string
 }
 
@@ -22,14 +23,32 @@ func gcCommand(a *app) *cobra.Command {
 	o := &gcOptions{}
 	c := &cobra.Command{
 		Use:   "gc",
-		Short: "Remove the temporary machines, groups and keys that killed runs have left",
-		Long:  "gc removes temporary resources of this fleet whose expiry has passed, found by their exact tags in the build account.",
-		Args:  cobra.NoArgs,
-		RunE:  func(c *cobra.Command, _ []string) error { return a.runGC(c.Context(), o) },
+		Short: "Remove what killed runs have left, and with --images old images",
+		Long: "gc removes temporary resources of this fleet whose expiry has passed, found by their exact tags in the build account.\n" +
+			"It also says which images retention (in imgops.yaml) no longer keeps, and with --images it removes them, with their snapshots,\n" +
+			"in every Region, and the own copies of accounts. Kept are always: defaults, what they were built on, the default before the\n" +
+			"present one, what the fleet at hand asks for, held roles, and what any account of the fleet uses.",
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return a.runGC(c.Context(), o) },
 	}
 	c.Flags().BoolVar(&o.dryRun, "dry-run", false, "show what would be removed")
+	c.Flags().BoolVar(&o.images, "images", false, "remove also the images that retention no longer keeps")
 	c.Flags().StringVar(&o.run, "run", "", "also what this `run` has left, expired or not (such as machines kept by verify --keep)")
 	return c
+}
+
+// garbage is something that gc has removed or would remove.
+type garbage struct {
+	Kind    string     `json:"kind"` // instance, security-group, key-pair, image or snapshot
+	ID      string     `json:"id"`
+	Role    string     `json:"role"`
+	Run     string     `json:"run"`
+	Expires *time.Time `json:"expires"` // null for images and snapshots
+	Account string     `json:"account"`
+	Region  string     `json:"region"`
+	Digest  string     `json:"digest,omitempty"`
+	Reason  string     `json:"reason"`
+	Removed bool       `json:"removed"`
 }
 
 func (a *app) runGC(ctx context.Context, o *gcOptions) error {
@@ -49,13 +68,20 @@ func (a *app) runGC(ctx context.Context, o *gcOptions) error {
 		list, err = images.Remove(ctx, api, list)
 		err = errors.Join(err, forgetMachines(repo.Root(), list))
 	}
-	t := table{Header: []string{"KIND", "ID", "ROLE", "RUN", "EXPIRES"}}
-	data := []images.Leftover{}
+	data := []garbage{}
 	for _, l := range list {
-		data = append(data, l)
-		t.add(l.Kind, l.ID, l.Role, l.Run, when(&l.Expires))
+		data = append(data, garbage{
+			Kind: l.Kind, ID: l.ID, Role: l.Role, Run: l.Run, Expires: &l.Expires, Account: fleet.Config.Build.Account, Region: fleet.Config.Build.Region,
+			Reason: "expired, or of the named run", Removed: !o.dryRun,
+		})
 	}
-	return errors.Join(a.print(data, t), err)
+	old, oldErr := a.oldImages(ctx, o)
+	data = append(data, old...)
+	t := table{Header: []string{"KIND", "ID", "ROLE", "ACCOUNT", "REGION", "REMOVED", "WHY"}}
+	for _, g := range data {
+		t.add(g.Kind, g.ID, g.Role, g.Account, g.Region, map[bool]string{true: "yes", false: "no"}[g.Removed], g.Reason)
+	}
+	return errors.Join(a.print(data, t), err, oldErr)
 }
 
 // forgetMachines removes what 'imgops login' has of machines that are gone: the private keys and the files beside them.
