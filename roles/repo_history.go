@@ -32,8 +32,15 @@ func (r *Repo) Head(ctx context.Context) (Revision, error) {
 	return rev, err
 }
 
+// commit reads a commit from where trees and blobs are read, so that the index of a pack is loaded once.
+func (r *Repo) commit(id plumbing.Hash) (*object.Commit, error) {
+	r.store.mu.Lock()
+	defer r.store.mu.Unlock()
+	return object.GetCommit(r.store.git, id)
+}
+
 func (r *Repo) revision(id plumbing.Hash) (Revision, error) {
-	c, err := r.git.CommitObject(id)
+	c, err := r.commit(id)
 	if err != nil {
 		return Revision{}, r.historyError("reading commit "+id.String(), err)
 	}
@@ -77,7 +84,7 @@ func (r *Repo) resolve(rev string) (id plumbing.Hash, err error) {
 		if err != nil {
 			return plumbing.ZeroHash, fmt.Errorf("reading HEAD of %s: %w", r.top, err)
 		}
-		if _, err := r.git.CommitObject(head.Hash()); err != nil {
+		if _, err := r.commit(head.Hash()); err != nil {
 			return plumbing.ZeroHash, r.historyError("reading commit "+head.Hash().String()+", which is checked out", err)
 		}
 		return head.Hash(), nil
@@ -104,7 +111,7 @@ func (r *Repo) resolve(rev string) (id plumbing.Hash, err error) {
 // peel gives the commit that an id stands for: itself, or what an annotated tag points at.
 func (r *Repo) peel(id plumbing.Hash) (plumbing.Hash, error) {
 	for range 10 { // tags of tags exist
-		_, err := r.git.CommitObject(id)
+		_, err := r.commit(id)
 		if err == nil {
 			return id, nil
 		}
@@ -159,7 +166,7 @@ func (r *Repo) reaches(ctx context.Context, from, to plumbing.Hash) (bool, error
 			if id == to {
 				return true, nil
 			}
-			c, err := r.git.CommitObject(id)
+			c, err := r.commit(id)
 			if err != nil {
 				return false, r.historyError("reading commit "+id.String(), err)
 			}
@@ -216,39 +223,32 @@ func (r *Repo) shallow() (map[plumbing.Hash]bool, error) {
 	return edge, nil
 }
 
+// WarmHistory begins to read what MergeBase and Load will need, and does not wait for it: for a caller who has other work
+// to do first.
+func (r *Repo) WarmHistory() { go r.store.warm() }
+
 // MergeBase gives the newest commit that both revisions contain; an error when they share none.
 func (r *Repo) MergeBase(ctx context.Context, a, b string) (base string, err error) {
 	if err := ctx.Err(); err != nil {
 		return "", err
 	}
 	err = r.withHistory(ctx, []string{a, b}, func() (err error) {
-		base, err = r.mergeBase(a, b)
+		base, err = r.mergeBase(ctx, a, b)
 		return err
 	})
 	return base, err
 }
 
-func (r *Repo) mergeBase(a, b string) (string, error) {
+func (r *Repo) mergeBase(ctx context.Context, a, b string) (string, error) {
 	x, y, err := r.pair(a, b)
 	if err != nil {
 		return "", err
 	}
-	left, err := r.git.CommitObject(x)
-	if err != nil {
-		return "", r.historyError("reading commit "+x.String(), err)
-	}
-	right, err := r.git.CommitObject(y)
-	if err != nil {
-		return "", r.historyError("reading commit "+y.String(), err)
-	}
-	bases, err := left.MergeBase(right)
+	bases, err := r.commonAncestors(ctx, x, y)
 	if err != nil {
 		return "", r.historyError(fmt.Sprintf("finding the merge base of %s and %s", a, b), err)
 	}
 	if len(bases) == 0 {
-		if edge, err := r.shallow(); err == nil && len(edge) > 0 {
-			return "", r.historyError(fmt.Sprintf("finding the merge base of %s and %s", a, b), plumbing.ErrObjectNotFound)
-		}
 		return "", fmt.Errorf("%w: %s and %s; rebase one on the other, or name another --base", ErrUnrelated, a, b)
 	}
 	return bases[0].Hash.String(), nil

@@ -49,6 +49,32 @@ func (s *store) treeLocked(id plumbing.Hash) *tree {
 	return t
 }
 
+// warm reads the indexes of the pack files, which takes longer than finding an object by them.
+func (s *store) warm() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_ = s.git.HasEncodedObject(plumbing.ZeroHash) // there is none; an error comes up again where an object is read
+}
+
+// know takes over the directories of a working tree, so that those of a commit that are the same need no reading.
+func (s *store) know(t *tree) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.knowLocked(t)
+}
+
+func (s *store) knowLocked(t *tree) {
+	if _, ok := s.trees[t.id]; ok || t.store != nil {
+		return
+	}
+	s.trees[t.id] = t
+	for _, e := range t.entries {
+		if e.sub != nil {
+			s.knowLocked(e.sub)
+		}
+	}
+}
+
 func (s *store) readTree(id plumbing.Hash) ([]entry, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

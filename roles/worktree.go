@@ -37,6 +37,7 @@ func (r *Repo) loadWorktree(ctx context.Context, revision Revision) (*Fleet, err
 	if err != nil {
 		return nil, fmt.Errorf("reading the working tree of %s: %w", r.top, err)
 	}
+	r.store.know(root)
 	f, err := r.load(ctx, root, &files{store: r.store, root: r.root, disk: disk, lfs: r.lfsDir()})
 	if err != nil {
 		return nil, loadError("in "+r.root, err)

@@ -33,7 +33,7 @@ func planCommand(a *app) *cobra.Command {
 }
 
 func (a *app) runPlan(ctx context.Context, o *planOptions, names []string) error {
-	s, err := a.openToLook(ctx)
+	s, err := a.openToLook(ctx, o.base != "" || o.explain)
 	if err != nil {
 		return err
 	}

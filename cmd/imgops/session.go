@@ -41,11 +41,14 @@ func (a *app) open(ctx context.Context, rev string) (*session, error) {
 }
 
 // openToLook is open of the working tree for a command that changes nothing: what exists in the accounts is read while
-// the fleet is being loaded, for the first survey.
-func (a *app) openToLook(ctx context.Context) (*session, error) {
+// the fleet is being loaded, for the first survey. compare says that another commit will be loaded, too.
+func (a *app) openToLook(ctx context.Context, compare bool) (*session, error) {
 	repo, err := a.openRepo(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if compare {
+		repo.WarmHistory()
 	}
 	early := a.connectEarly(ctx, repo, true)
 	fleet, err := loadFleet(ctx, repo, "")
