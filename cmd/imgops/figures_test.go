@@ -25,6 +25,7 @@ func TestFigures(t *testing.T) {
 	t.Run("plan", func(t *testing.T) { newRealWorld(t).figurePlan(t) })
 	t.Run("calls", figureCalls)
 	t.Run("sandbox", func(t *testing.T) { newRealWorld(t).figureSandbox(t) })
+	t.Run("scale", func(t *testing.T) { newMachinelessWorld(t).figureScale(t) })
 	t.Run("bake", func(t *testing.T) { newRealWorld(t).figureBake(t) })
 }
 

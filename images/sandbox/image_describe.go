@@ -233,7 +233,7 @@ func (q *call) imageCandidates(in *describeImagesRequest) ([]*imageRow, error) {
 		}
 		return out, nil
 	}
-	if f, ok := indexedFilter(in.Filter); ok && !q.searchesTags() { // the index has the present tags
+	if f, ok := q.indexedFilter(in.Filter); ok && !q.searchesTags() { // the index has the present tags
 		return q.imagesByTag(f), nil
 	}
 	own := "own:" + q.key()
@@ -253,30 +253,45 @@ func (q *call) imageCandidates(in *describeImagesRequest) ([]*imageRow, error) {
 	return out, nil
 }
 
-// indexedFilter is the first filter for which the index of tags has the answer: exact values of a tag that only the caller
+// indexedFilter is the filter for which the index of tags has the shortest answer: exact values of a tag that only the caller
 // can have set.
-func indexedFilter(params []filterParam) (filterParam, bool) {
+func (q *call) indexedFilter(params []filterParam) (best filterParam, found bool) {
+	least := 0
 	for _, p := range params {
 		key, isTag := strings.CutPrefix(p.Name, "tag:")
 		wild := func(value string) bool { return strings.ContainsAny(value, `*?\`) }
-		if isTag && !strings.HasPrefix(key, sharedTag) && !slices.ContainsFunc(p.Value, wild) {
-			return p, true
+		if !isTag || strings.HasPrefix(key, sharedTag) || slices.ContainsFunc(p.Value, wild) {
+			continue
+		}
+		n := 0
+		for _, entry := range q.tagEntries(p) {
+			n += q.tags.Count(entry)
+		}
+		if !found || n < least {
+			best, least, found = p, n, true
 		}
 	}
-	return filterParam{}, false
+	return best, found
 }
 
 func (q *call) imagesByTag(f filterParam) []*imageRow {
 	var out []*imageRow
-	values := slices.Compact(slices.Sorted(slices.Values(f.Value)))
-	for _, value := range values {
-		for _, tags := range q.tags.Scan(q.tx, tagEntry(q.place, strings.TrimPrefix(f.Name, "tag:"), value)) {
+	for _, entry := range q.tagEntries(f) {
+		for _, tags := range q.tags.Scan(q.tx, entry) {
 			if i, err := q.visibleImage(tags.Resource); err == nil {
 				out = append(out, &i)
 			}
 		}
 	}
 	return out
+}
+
+// tagEntries are where the index of tags has the values of a filter.
+func (q *call) tagEntries(f filterParam) (entries []string) {
+	for _, value := range slices.Compact(slices.Sorted(slices.Values(f.Value))) {
+		entries = append(entries, tagEntry(q.place, strings.TrimPrefix(f.Name, "tag:"), value))
+	}
+	return entries
 }
 
 // executable applies ExecutableUsers: who has an explicit launch permission. Only the owner sees those of others.

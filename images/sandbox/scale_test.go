@@ -33,15 +33,20 @@ func BenchmarkTenThousandImages(b *testing.B) {
 		require.NoError(b, err)
 		last = *out.ImageId
 	}
-	for name, in := range map[string]ec2.DescribeImagesInput{
-		"tag": {Filters: []types.Filter{filter("tag:imgops:digest", "77")}},
-		"id":  {ImageIds: []string{last}},
+	for _, c := range []struct {
+		name string
+		in   ec2.DescribeImagesInput
+		want int
+	}{
+		{"tag", ec2.DescribeImagesInput{Filters: []types.Filter{filter("tag:imgops:digest", "77")}}, 1},
+		{"wildcard", ec2.DescribeImagesInput{Filters: []types.Filter{filter("tag:imgops:digest", "77??")}}, 100},
+		{"id", ec2.DescribeImagesInput{ImageIds: []string{last}}, 1},
 	} {
-		b.Run(name, func(b *testing.B) {
+		b.Run(c.name, func(b *testing.B) {
 			for b.Loop() {
-				out, err := client.DescribeImages(w.ctx, &in)
+				out, err := client.DescribeImages(w.ctx, &c.in)
 				require.NoError(b, err)
-				require.Len(b, out.Images, 1)
+				require.Len(b, out.Images, c.want)
 			}
 		})
 	}

@@ -99,6 +99,9 @@ func (t *Table[T]) Scan(tx *Tx, entry string) iter.Seq2[string, *T] {
 	}
 }
 
+// Count is how many stored rows are under an index entry, without what is staged: enough to choose between two entries.
+func (t *Table[T]) Count(entry string) int { return len(t.indexes[entry]) }
+
 // All yields every row, in no order. They are to be read only.
 func (t *Table[T]) All(tx *Tx) iter.Seq2[string, *T] {
 	return func(yield func(string, *T) bool) {
