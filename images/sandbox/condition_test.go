@@ -207,6 +207,16 @@ func TestThrottle(t *testing.T) {
 	}
 	require.Equal(t, 4, n, "5.15: three, and the one that is refused")
 	require.Equal(t, "ThrottlingException", e)
+	for err = nil; err == nil; n++ {
+		_, err = w.kms(build, home).CreateKey(w.ctx, nil)
+	}
+	require.Equal(t, 4+6, n, "five, and the one that is refused")
+	require.Equal(t, "ThrottlingException", code(err))
+	require.Equal(t, http.StatusBadRequest, status(err))
+	for err = nil; err == nil; {
+		_, err = w.sts(build).GetCallerIdentity(w.ctx, nil)
+	}
+	require.Equal(t, "Throttling", code(err))
 }
 
 func TestLatency(t *testing.T) {

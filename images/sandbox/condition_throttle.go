@@ -58,6 +58,41 @@ var parameterRates = map[string]struct {
 	"PutParameter":        {"put", rate{3, 3}},
 }
 
+// STS's one rate for all its calls with credentials, per account and Region
+// (docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html, "STS request quotas").
+var tokenRate = rate{600, 600}
+
+// KMS's rates in calls per second, per account and Region
+// (docs.aws.amazon.com/kms/latest/developerguide/requests-per-second.html).
+var keyRates = map[string]float64{
+	"CancelKeyDeletion":    5,
+	"CreateAlias":          5,
+	"CreateGrant":          50,
+	"CreateKey":            5,
+	"DeleteAlias":          15,
+	"DescribeKey":          2000,
+	"DisableKey":           5,
+	"DisableKeyRotation":   5,
+	"EnableKey":            5,
+	"EnableKeyRotation":    15,
+	"GetKeyPolicy":         1000,
+	"GetKeyRotationStatus": 1000,
+	"ListAliases":          500,
+	"ListGrants":           100,
+	"ListKeyPolicies":      100,
+	"ListKeys":             500,
+	"ListResourceTags":     2000,
+	"PutKeyPolicy":         15,
+	"ReplicateKey":         5,
+	"RetireGrant":          50,
+	"RevokeGrant":          50,
+	"ScheduleKeyDeletion":  15,
+	"TagResource":          10,
+	"UntagResource":        5,
+	"UpdateAlias":          5,
+	"UpdateKeyDescription": 5,
+}
+
 type bucket struct {
 	tokens float64
 	at     time.Time
@@ -78,12 +113,20 @@ func (b *bucket) take(r rate, n float64, now time.Time) bool {
 	return true
 }
 
-// throttle is the error for a call that comes too soon. STS and KMS are not throttled: their limits are out of reach here.
+// throttle is the error for a call that comes too soon, in the words of its service.
 func (s *simulation) throttle(q *call) error {
 	if !s.Throttle {
 		return nil
 	}
 	switch q.service {
+	case "sts":
+		if !s.take(q.key("sts"), tokenRate, 1) {
+			return fail("Throttling", "Rate exceeded") // repost.aws/knowledge-center/iam-sts-throttling-error
+		}
+	case "kms":
+		if n, ok := keyRates[q.action]; ok && !s.take(q.key("kms", q.action), rate{n, n}, 1) {
+			return fail("ThrottlingException", "You have exceeded the rate at which you may call KMS. Reduce the frequency of your calls.")
+		}
 	case "ssm":
 		if p, ok := parameterRates[q.action]; ok && !s.take(q.key("ssm", p.bucket), p.rate, 1) {
 			return fail("ThrottlingException", "Rate exceeded")

@@ -2,7 +2,9 @@ package sandbox
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"testing"
 	"time"
 
@@ -86,6 +88,11 @@ func FuzzParseFault(f *testing.F) {
 	})
 }
 
+// Every action of KMS has a rate.
+func TestKeyRates(t *testing.T) {
+	require.ElementsMatch(t, slices.Collect(maps.Keys(kmsActions)), slices.Collect(maps.Keys(keyRates)))
+}
+
 // 7.1, with the numbers: how many calls pass at once, and how many more after a second.
 func TestThrottleRates(t *testing.T) {
 	instances := func(n int) url.Values {
@@ -119,7 +126,10 @@ func TestThrottleRates(t *testing.T) {
 		{"ec2", "CreateKeyPair", nil, 50, 5},
 		{"ssm", "PutParameter", nil, 3, 3},
 		{"ssm", "GetParameters", nil, 40, 40},
-		{"sts", "AssumeRole", nil, 2000, 2000},
+		{"sts", "AssumeRole", nil, 600, 600},
+		{"kms", "CreateKey", nil, 5, 5},
+		{"kms", "CreateGrant", nil, 50, 50},
+		{"kms", "ListAliases", nil, 500, 500},
 	} {
 		now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 		s := newSimulation(Conditions{Throttle: true}, func() time.Time { return now }, nil)

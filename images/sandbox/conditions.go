@@ -18,7 +18,7 @@ import (
 type Conditions struct {
 	Latency     float64 // scales the times of AWS; 0: everything is as quick as this machine
 	Consistency float64 // scales how long reads lag behind; 0: what was written is read
-	Throttle    bool    // EC2's token buckets and SSM's rates
+	Throttle    bool    // EC2's token buckets, and the rates of SSM, STS and KMS
 	Faults      []Fault
 	Seed        uint64 // of all that is drawn at random: the same calls in the same order meet the same conditions
 }

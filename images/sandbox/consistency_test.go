@@ -1,12 +1,15 @@
 package sandbox_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/stretchr/testify/require"
 )
 
@@ -150,4 +153,81 @@ func TestConsistencyOfStates(t *testing.T) {
 	require.NotZero(t, found["stopping"])
 	s.add(3 * time.Second)
 	require.Equal(t, map[string]int{"stopped": looks}, seen(func() string { return string(w.instance(c, id).State.Name) }))
+}
+
+// Parameter Store and KMS may be behind as well: a read misses a new parameter, gives the value before the last, or does not
+// know a new key. PutParameter itself decides strictly.
+func TestConsistencyOfParametersAndKeys(t *testing.T) {
+	s := newSleeper()
+	w := under(t, s, "", "aws", "", 1)
+	c := w.ssm(build, home)
+	get := func() string {
+		out, err := c.GetParameter(w.ctx, &ssm.GetParameterInput{Name: aws.String("/p")})
+		if err != nil {
+			return code(err)
+		}
+		return *out.Parameter.Value
+	}
+	list := func() string {
+		out, err := c.GetParametersByPath(w.ctx, &ssm.GetParametersByPathInput{Path: aws.String("/")})
+		require.NoError(t, err)
+		if len(out.Parameters) == 0 {
+			return "none"
+		}
+		return *out.Parameters[0].Value
+	}
+	_, e := w.put(c, "/p", "one", nil)
+	require.Empty(t, e)
+	found := seen(get)
+	require.NotZero(t, found["ParameterNotFound"], "%v", found)
+	require.NotZero(t, found["one"], "%v", found)
+	require.Len(t, seen(list), 2)
+	for range looks {
+		_, e = w.put(c, "/p", "one", nil)
+		require.Equal(t, "ParameterAlreadyExists", e)
+	}
+	s.add(3 * time.Second)
+	require.Equal(t, map[string]int{"one": looks}, seen(get))
+	_, e = w.put(c, "/p", "two", overwrite)
+	require.Empty(t, e)
+	found = seen(get)
+	require.NotZero(t, found["one"], "the value before: %v", found)
+	require.NotZero(t, found["two"], "%v", found)
+	s.add(3 * time.Second)
+	require.Equal(t, map[string]int{"two": looks}, seen(list))
+
+	key := w.key(build, home)
+	_, err := w.kms(build, home).CreateAlias(w.ctx, &kms.CreateAliasInput{AliasName: aws.String("alias/new"), TargetKeyId: &key})
+	require.NoError(t, err, "a write knows the key")
+	for _, name := range []string{key, "alias/new"} {
+		describe := func() string {
+			_, err := w.kms(build, home).DescribeKey(w.ctx, &kms.DescribeKeyInput{KeyId: &name})
+			return code(err)
+		}
+		found := seen(describe)
+		require.Len(t, found, 2, "%v", found)
+		require.NotZero(t, found["NotFoundException"])
+	}
+}
+
+// 2.3: a copy is not seen at once in the Region it is made in, and two of one name can be.
+func TestConsistencyOfCopies(t *testing.T) {
+	s := newSleeper()
+	w := under(t, s, "", "aws", "", 1)
+	there := w.ec2(build, away)
+	id := w.base(home)
+	for range 2 {
+		_, err := there.CopyImage(w.ctx, &ec2.CopyImageInput{Name: aws.String("copy"), SourceImageId: &id, SourceRegion: aws.String(home)})
+		require.NoError(t, err)
+	}
+	look := func() string {
+		out, err := there.DescribeImages(w.ctx, &ec2.DescribeImagesInput{Owners: []string{"self"}, Filters: []types.Filter{filter("name", "copy")}})
+		require.NoError(t, err)
+		return fmt.Sprint(len(out.Images))
+	}
+	found := seen(look)
+	require.NotZero(t, found["0"], "%v", found)
+	require.NotZero(t, found["2"], "%v", found)
+	s.add(3 * time.Second)
+	require.Equal(t, map[string]int{"2": looks}, seen(look))
 }

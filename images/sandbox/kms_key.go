@@ -38,6 +38,13 @@ type kmsKeyRow struct {
 
 func (k *kmsKeyRow) arn() string { return keyARN(k.place, k.ID) }
 
+// gone: the key's waiting period is over.
+func (k *kmsKeyRow) gone(now time.Time) bool { return k.State == keyDeleting && !now.Before(k.Delete) }
+
+// readsKeys: the call is a read of KMS, which may be behind (docs.aws.amazon.com/kms/latest/developerguide/accessing-kms.html,
+// "Eventual consistency").
+func (q *call) readsKeys() bool { return q.service == "kms" && isRead(q.action) }
+
 // managedKey is the AWS managed key with that name. It is not stored: it is the same for ever.
 func managedKey(p place, name string) kmsKeyRow {
 	policy := `{"Version":"2012-10-17","Id":"auto-` + strings.ReplaceAll(name, "/", "-") + `","Statement":[{"Sid":"Allow access for all principals in the account that are authorized to use it",` +
@@ -75,7 +82,7 @@ func (q *call) kmsKey(name string) (kmsKeyRow, error) {
 		}
 	}
 	k, ok := q.kmsKeys.Get(q.tx, arn)
-	if !ok || k.State == keyDeleting && !q.now.Before(k.Delete) {
+	if !ok || k.gone(q.now) || q.readsKeys() && q.unseen(k.Created) {
 		return k, kmsKeyMissing(arn)
 	}
 	return k, nil
@@ -240,7 +247,7 @@ type listKeysAnswer struct {
 func listKeys(q *call, in *kmsPageRequest) (*listKeysAnswer, error) {
 	var all []keyListEntry
 	for arn, k := range q.kmsKeys.Scan(q.tx, q.key()) {
-		if k.State != keyDeleting || q.now.Before(k.Delete) {
+		if !k.gone(q.now) && !q.unseen(k.Created) {
 			all = append(all, keyListEntry{k.ID, arn})
 		}
 	}

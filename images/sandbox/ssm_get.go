@@ -25,6 +25,21 @@ func (q *call) parameter(name string) (parameterRow, bool) {
 	return p, ok && len(p.Versions) > 0
 }
 
+// parameterAsSeen is parameter for a read, which may be behind: then the newest versions are not there yet.
+func (q *call) parameterAsSeen(name string) (parameterRow, bool) {
+	p, ok := q.parameter(name)
+	p.Versions = q.versionsAsSeen(p.Versions)
+	return p, ok && len(p.Versions) > 0
+}
+
+func (q *call) versionsAsSeen(all []parameterVersion) []parameterVersion {
+	n := len(all)
+	for q.lag > 0 && isRead(q.action) && n > 0 && q.unseen(all[n-1].At) {
+		n--
+	}
+	return all[:n]
+}
+
 func (p *parameterRow) current() parameterVersion {
 	if len(p.Versions) == 0 {
 		return parameterVersion{}
@@ -45,14 +60,14 @@ func (q *call) find(reference string) (parameterRow, parameterVersion, string, e
 		name = rest
 		if bare, _, _ := strings.Cut(rest, ":"); strings.Contains(bare, "/") {
 			name = "/" + rest
-		} else if _, ok := q.parameter(bare); !ok {
+		} else if _, ok := q.parameterAsSeen(bare); !ok {
 			name = "/" + rest // /name and name have the same ARN
 		}
 	} else if strings.HasPrefix(reference, "arn:") {
 		return parameterRow{}, parameterVersion{}, "", parameterNotFound(reference)
 	}
 	name, selector, selected := strings.Cut(name, ":")
-	p, ok := q.parameter(name)
+	p, ok := q.parameterAsSeen(name)
 	if !ok {
 		return p, parameterVersion{}, "", parameterNotFound(reference)
 	}

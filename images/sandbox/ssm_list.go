@@ -102,6 +102,9 @@ func (q *call) listParameters(list []parameterFilter, byPath bool, keep func(*pa
 	}
 	var found []*parameterRow
 	for _, p := range q.parameters.Scan(q.tx, q.key()) {
+		seen := *p
+		seen.Versions = q.versionsAsSeen(p.Versions)
+		p = &seen
 		refused := func(m func(*parameterRow) bool) bool { return !m(p) }
 		if len(p.Versions) > 0 && keep(p) && !slices.ContainsFunc(matchers, refused) {
 			found = append(found, p)
