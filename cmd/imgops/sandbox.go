@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/imgops/imgops/images"
+	"github.com/imgops/imgops/images/sandbox"
 	"github.com/imgops/imgops/images/sandbox/machines"
 )
 
@@ -28,7 +29,18 @@ type sandboxOptions struct {
 	region   string
 	mirror   string
 
-	conditions conditionOptions
+	conditions    conditionOptions
+	organizations []string
+}
+
+// parse checks the flags before anything is started.
+func (o *sandboxOptions) parse() (sandbox.Conditions, sandbox.Organizations, error) {
+	organizations, err := sandbox.ParseOrganizations(o.organizations)
+	if err != nil {
+		return sandbox.Conditions{}, organizations, &usageError{err: err}
+	}
+	conditions, err := o.conditions.parse()
+	return conditions, organizations, err
 }
 
 func sandboxCommand(a *app) *cobra.Command {
@@ -59,6 +71,7 @@ func sandboxCommand(a *app) *cobra.Command {
 		s.Flags().StringVar(&o.machines, "machines", "auto", "what the instances run as: auto, nspawn (as root), qemu, or none (state changes only)")
 		s.Flags().IntVar(&o.port, "port", 0, "loopback `port` to listen on (default: the last one, else any)")
 		o.conditions.addFlags(s.Flags())
+		s.Flags().StringArrayVar(&o.organizations, "organization", nil, "put accounts into an organization or an organizational unit, which images can be shared with, by a `PLACE`, which can be repeated: "+sandbox.OrganizationSyntax)
 		s.Flags().StringVar(&o.mirror, "mirror", "", "Debian mirror `URL` for the base image (default http://deb.debian.org/debian)")
 	}
 	sub("down", "Stop the machines and the server; the state stays, and up starts the machines again", cobra.NoArgs,
@@ -90,12 +103,12 @@ func sandboxCommand(a *app) *cobra.Command {
 
 // sandboxUp makes the base image where a person can watch it, then starts the server in a session of its own.
 func (a *app) sandboxUp(ctx context.Context, h *sandboxHome, o *sandboxOptions) error {
-	if _, err := o.conditions.parse(); err != nil {
+	if _, _, err := o.parse(); err != nil {
 		return err
 	}
 	if r, err := h.running(ctx); err == nil {
-		if o.conditions.given() {
-			return fmt.Errorf("sandbox %s is already running, and its conditions stay as they are; first: imgops sandbox down%s", h.name, h.flag())
+		if o.conditions.given() || len(o.organizations) > 0 {
+			return fmt.Errorf("sandbox %s is already running, and its conditions stay as they are, and its organizations; first: imgops sandbox down%s", h.name, h.flag())
 		}
 		fmt.Fprintf(a.Stdout, "sandbox %s is already running at %s (%s machines)\n", h.name, r.URL, r.Driver)
 		return nil
@@ -126,6 +139,9 @@ func (a *app) sandboxUp(ctx context.Context, h *sandboxHome, o *sandboxOptions) 
 	}
 	args := []string{"sandbox", "serve", "--name", h.name, "--machines", driver, "--port", fmt.Sprint(o.port), "--mirror", o.mirror}
 	args = append(args, o.conditions.args()...)
+	for _, place := range o.organizations {
+		args = append(args, "--organization", place)
+	}
 	cmd := exec.Command(self, args...) // not CommandContext: the server outlives this command
 	cmd.Stdout, cmd.Stderr, cmd.Dir = log, log, "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
@@ -184,7 +200,8 @@ func (a *app) sandboxStatus(ctx context.Context, h *sandboxHome) error {
 		Network string         `json:"network,omitempty"`
 		Counts  map[string]int `json:"counts,omitempty"`
 
-		Conditions []string `json:"conditions,omitempty"`
+		Organizations []string `json:"organizations,omitempty"`
+		Conditions    []string `json:"conditions,omitempty"`
 	}
 	s := status{Name: h.name, Dir: h.dir}
 	if r, err := h.running(ctx); err == nil {
@@ -192,7 +209,7 @@ func (a *app) sandboxStatus(ctx context.Context, h *sandboxHome) error {
 		if err != nil {
 			return err
 		}
-		s = status{h.name, true, r.URL, got.Machines, got.Detail, got.PID, h.dir, got.Network, got.Counts, got.Conditions}
+		s = status{h.name, true, r.URL, got.Machines, got.Detail, got.PID, h.dir, got.Network, got.Counts, got.Organizations, got.Conditions}
 	} else if !errors.Is(err, errNotRunning) {
 		return err
 	}
@@ -202,6 +219,9 @@ func (a *app) sandboxStatus(ctx context.Context, h *sandboxHome) error {
 	t.add("url", s.URL)
 	t.add("machines", strings.TrimSpace(s.Driver+" "+s.Detail))
 	t.add("state", s.Dir)
+	for _, o := range s.Organizations {
+		t.add("organization", o)
+	}
 	for _, c := range s.Conditions {
 		t.add("condition", c)
 	}

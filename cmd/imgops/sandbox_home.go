@@ -16,6 +16,7 @@ import (
 	"github.com/google/renameio/v2"
 
 	"github.com/imgops/imgops/images"
+	"github.com/imgops/imgops/images/sandbox"
 )
 
 // sandboxHome is where one sandbox keeps its state: server.json (where the server is or was), server.log, locks/ (pinned
@@ -125,11 +126,11 @@ func (h *sandboxHome) lock() (release func(), err error) {
 	return func() { f.Close() }, nil
 }
 
-// listen takes the port of the last server again, or the one asked for, or any.
+// listen takes the port of the last server again, or the one asked for, or any; always on loopback.
 func (h *sandboxHome) listen(ctx context.Context, port int) (net.Listener, error) {
 	addr := fmt.Sprintf("127.0.0.1:%d", port)
 	var lc net.ListenConfig
-	if r, err := h.record(); err == nil && port == 0 {
+	if r, err := h.record(); err == nil && port == 0 && sandbox.IsLoopback(strings.TrimPrefix(r.URL, "http://")) {
 		if l, err := lc.Listen(ctx, "tcp", strings.TrimPrefix(r.URL, "http://")); err == nil {
 			return l, nil
 		}

@@ -55,7 +55,7 @@ func (a *app) cacheDir() (string, error) {
 
 // sandboxServe runs the server until the context ends. The machines go on: the next server finds them again.
 func (a *app) sandboxServe(ctx context.Context, h *sandboxHome, o *sandboxOptions) (err error) {
-	conditions, err := o.conditions.parse()
+	conditions, organizations, err := o.parse()
 	if err != nil {
 		return err
 	}
@@ -84,7 +84,7 @@ func (a *app) sandboxServe(ctx context.Context, h *sandboxHome, o *sandboxOption
 	if err != nil {
 		return err
 	}
-	c, err := sandbox.New(ctx, sandbox.Options{Dir: h.path("cloud"), Driver: driver, Disks: disks, Log: log, Resume: resume, Conditions: conditions})
+	c, err := sandbox.New(ctx, sandbox.Options{Dir: h.path("cloud"), Driver: driver, Disks: disks, Log: log, Resume: resume, Conditions: conditions, Organizations: organizations})
 	if err != nil {
 		return fmt.Errorf("opening sandbox %s: %w", h.name, err)
 	}
@@ -102,7 +102,7 @@ func (a *app) sandboxServe(ctx context.Context, h *sandboxHome, o *sandboxOption
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(sandboxStatus{c.Status(), h.dir, detail(driver)}) // a client that has gone needs no answer
 	})
-	return a.serve(ctx, h, mux, o.port, driverName)
+	return a.serve(ctx, h, sandbox.LoopbackOnly(mux), o.port, driverName)
 }
 
 // detail is what a driver says about how its machines run, if anything.

@@ -54,6 +54,11 @@ var ec2Actions = map[string]action{
 	"DescribeInstanceTypes":         reads(describeInstanceTypes),
 	"DescribeInstanceTypeOfferings": reads(describeInstanceTypeOfferings),
 
+	"AssociateIamInstanceProfile":            writes(associateProfile),
+	"DisassociateIamInstanceProfile":         writes(disassociateProfile),
+	"ReplaceIamInstanceProfileAssociation":   writes(replaceProfile),
+	"DescribeIamInstanceProfileAssociations": reads(describeProfiles),
+
 	"DescribeInstanceCreditSpecifications": reads(describeInstanceCredits),
 	"DescribeInstanceImageMetadata":        reads(describeInstanceImages),
 
@@ -98,6 +103,11 @@ var ec2Actions = map[string]action{
 	"DescribeImageUsageReports":       reads(describeUsageReports),
 	"DescribeImageUsageReportEntries": reads(describeUsageEntries),
 	"DeleteImageUsageReport":          writes(deleteUsageReport),
+
+	"GetAllowedImagesSettings":                    reads(getAllowedImages),
+	"EnableAllowedImagesSettings":                 writes(enableAllowedImages),
+	"DisableAllowedImagesSettings":                writes(disableAllowedImages),
+	"ReplaceImageCriteriaInAllowedImagesSettings": writes(replaceImageCriteria),
 
 	// Encryption and public access of an account
 	"GetEbsEncryptionByDefault":         reads(getEBSEncryptionByDefault),
@@ -160,4 +170,6 @@ var kmsActions = map[string]action{
 	"TagResource":          writes(tagKMSKey),
 	"UntagResource":        writes(untagKMSKey),
 	"ListResourceTags":     reads(listKMSTags),
+	"ReplicateKey":         writes(replicateKey),
+	"UpdatePrimaryRegion":  writes(updatePrimaryRegion),
 }

@@ -43,6 +43,8 @@ type Options struct {
 	// should run and do not have ended by themselves, and are reported stopped.
 	Resume []string
 
+	Organizations Organizations // who is in which organization; the zero value: nobody is in one
+
 	Conditions Conditions
 	Sleep      func(context.Context, time.Duration) error // for Conditions; nil: by the real clock
 }
@@ -57,6 +59,8 @@ type Cloud struct {
 	log    *slog.Logger
 	clock  func() time.Time
 
+	organizations Organizations
+
 	simulation *simulation // nil: no conditions
 	id         string
 	network    netip.Prefix
@@ -69,7 +73,7 @@ type Cloud struct {
 // New opens the cloud whose state is in opts.Dir, or makes it, and takes up the work that an earlier process left: disks
 // that were being captured, instances that were starting or stopping. ctx ends the background work, as Close does.
 func New(ctx context.Context, opts Options) (*Cloud, error) {
-	c := &Cloud{dir: opts.Dir, driver: opts.Driver, disks: opts.Disks, log: opts.Log, clock: opts.Clock}
+	c := &Cloud{dir: opts.Dir, driver: opts.Driver, disks: opts.Disks, log: opts.Log, clock: opts.Clock, organizations: opts.Organizations}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}

@@ -91,6 +91,7 @@ var keyRates = map[string]float64{
 	"UntagResource":        5,
 	"UpdateAlias":          5,
 	"UpdateKeyDescription": 5,
+	"UpdatePrimaryRegion":  5,
 }
 
 type bucket struct {

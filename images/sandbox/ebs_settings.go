@@ -7,6 +7,8 @@ type settingsRow struct {
 	EBSKey           string // ARN; "": alias/aws/ebs
 	ImagePublic      string // block public access of images; "": not blocked
 	SnapshotPublic   string
+	AllowedImages    string // Allowed AMIs: "" (off), enabled, audit-mode
+	Criteria         []imageCriterion
 }
 
 func (s settingsRow) ebsKey() string {

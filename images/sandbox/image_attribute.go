@@ -93,22 +93,15 @@ func launchPermissions(i imageRow) *query.List[launchPermissionItem] {
 	return list
 }
 
-type launchPermissionParam struct {
-	UserId, Group, OrganizationArn, OrganizationalUnitArn string
-}
-
 type valueParam struct{ Value string }
 
 type modifyImageAttributeRequest struct {
-	ImageId               string `query:",required"`
-	Attribute, Value      string
-	Description           *valueParam
-	ImdsSupport           *valueParam
-	LaunchPermission      *struct{ Add, Remove []launchPermissionParam }
-	OperationType         string
-	UserId, UserGroup     []string
-	OrganizationArn       []string
-	OrganizationalUnitArn []string
+	ImageId          string `query:",required"`
+	Attribute, Value string
+	Description      *valueParam
+	ImdsSupport      *valueParam
+	LaunchPermission struct{ Add, Remove []shareParam }
+	shareChange
 }
 
 // modifyImageAttribute changes one attribute: description, imdsSupport or launchPermission (ec2-facts 1.33, 4.1).
@@ -157,7 +150,7 @@ func (in *modifyImageAttributeRequest) attribute() (string, error) {
 	if in.ImdsSupport != nil {
 		names = append(names, "imdsSupport")
 	}
-	if in.LaunchPermission != nil || len(in.UserId)+len(in.UserGroup)+len(in.OrganizationArn)+len(in.OrganizationalUnitArn) > 0 {
+	if in.flat() || len(in.LaunchPermission.Add)+len(in.LaunchPermission.Remove) > 0 {
 		names = append(names, "launchPermission")
 	}
 	if in.Attribute != "" && !slices.Contains(names, in.Attribute) {
@@ -177,7 +170,7 @@ func (in *modifyImageAttributeRequest) attribute() (string, error) {
 const maxLaunchPermissions = 1000 // accounts, organizations and OUs of one image (ec2-facts 4.2)
 
 func (q *call) share(i imageRow, in *modifyImageAttributeRequest) (imageRow, error) {
-	add, remove, err := in.permissions()
+	add, remove, err := in.merged(in.LaunchPermission.Add, in.LaunchPermission.Remove, "LaunchPermission", "InvalidAMIAttributeItemValue")
 	if err != nil {
 		return i, err
 	}
@@ -185,7 +178,7 @@ func (q *call) share(i imageRow, in *modifyImageAttributeRequest) (imageRow, err
 		if root.KMSKey == defaultKey(i.place) {
 			return i, fail("OperationNotPermitted", "Snapshots of image %s are encrypted with the EBS default key, which cannot be shared", i.ID)
 		}
-		if slices.ContainsFunc(add, func(p launchPermissionParam) bool { return p.Group != "" }) {
+		if slices.ContainsFunc(add, func(p shareParam) bool { return p.Group != "" }) {
 			return i, fail("OperationNotPermitted", "Image %s has encrypted snapshots and cannot be public", i.ID)
 		}
 	}
@@ -209,71 +202,6 @@ func (q *call) share(i imageRow, in *modifyImageAttributeRequest) (imageRow, err
 		i.DeprecateAt = limit // a public image is deprecated two years after its creation at the latest (ec2-facts 4.18)
 	}
 	return i, nil
-}
-
-// with is the list and s, once; an empty s changes nothing.
-func with(list []string, s string) []string {
-	if s == "" || slices.Contains(list, s) {
-		return list
-	}
-	return append(slices.Clone(list), s)
-}
-
-var (
-	orgARN = lazy(`^arn:aws:organizations::\d{12}:organization/o-[a-z0-9]{10,32}$`)
-	ouARN  = lazy(`^arn:aws:organizations::\d{12}:ou/o-[a-z0-9]{10,32}/ou-[0-9a-z]{4,32}-[0-9a-z]{8,32}$`)
-)
-
-func (p launchPermissionParam) check() error {
-	const code = "InvalidAMIAttributeItemValue"
-	switch {
-	case p.OrganizationArn != "" && !orgARN().MatchString(p.OrganizationArn):
-		return fail(code, "Invalid attribute item value \"%s\" for organizationArn item type.", p.OrganizationArn)
-	case p.OrganizationalUnitArn != "" && !ouARN().MatchString(p.OrganizationalUnitArn):
-		return fail(code, "Invalid attribute item value \"%s\" for organizationalUnitArn item type.", p.OrganizationalUnitArn)
-	case p.OrganizationArn != "" || p.OrganizationalUnitArn != "":
-		return nil
-	}
-	return checkPermission(p.UserId, p.Group, code)
-}
-
-// permissions brings the struct form and the flat form of the request into one.
-func (in *modifyImageAttributeRequest) permissions() (add, remove []launchPermissionParam, err error) {
-	if in.LaunchPermission != nil {
-		add, remove = in.LaunchPermission.Add, in.LaunchPermission.Remove
-	}
-	var flat []launchPermissionParam
-	for _, user := range in.UserId {
-		flat = append(flat, launchPermissionParam{UserId: user})
-	}
-	for _, group := range in.UserGroup {
-		flat = append(flat, launchPermissionParam{Group: group})
-	}
-	for _, arn := range in.OrganizationArn {
-		flat = append(flat, launchPermissionParam{OrganizationArn: arn})
-	}
-	for _, arn := range in.OrganizationalUnitArn {
-		flat = append(flat, launchPermissionParam{OrganizationalUnitArn: arn})
-	}
-	switch {
-	case len(flat) == 0:
-	case in.OperationType == "" && len(add)+len(remove) > 0: // Packer sends both forms; EC2 goes by the struct
-	case in.OperationType == "add":
-		add = append(add, flat...)
-	case in.OperationType == "remove":
-		remove = append(remove, flat...)
-	default:
-		return nil, nil, badParameter(in.OperationType, "operationType", "Valid values: add, remove.")
-	}
-	if len(add)+len(remove) == 0 {
-		return nil, nil, missing("LaunchPermission")
-	}
-	for _, p := range append(slices.Clone(add), remove...) {
-		if err := p.check(); err != nil {
-			return nil, nil, err
-		}
-	}
-	return add, remove, nil
 }
 
 // resetImageAttribute takes all launch permissions away; there is no other attribute to reset.

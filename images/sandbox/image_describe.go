@@ -51,6 +51,7 @@ type imageItem struct {
 	Public          bool                   `xml:"isPublic"`
 	Architecture    string                 `xml:"architecture"`
 	Type            string                 `xml:"imageType"`
+	Allowed         *bool                  `xml:"imageAllowed"`
 }
 
 type deviceItem struct {
@@ -97,7 +98,7 @@ func (q *call) imageItem(i *imageRow) imageItem {
 		Reason: i.Reason.item(), Tags: optionalTagSet(q.seenTags(i.ID, i.Account)), Virtualization: "hvm", BootMode: i.BootMode,
 		TPM: i.TPMSupport, DeprecationTime: timestamp(i.DeprecateAt), IMDSSupport: i.IMDSSupport, LastLaunched: q.lastLaunched(i),
 		SourceImage: i.SourceImage, SourceRegion: i.SourceFrom, ID: i.ID, Location: i.Account + "/" + i.Name, State: i.State,
-		OwnerID: i.Account, Created: timestamp(i.Created), Public: i.Public, Architecture: i.Architecture, Type: "machine"}
+		OwnerID: i.Account, Created: timestamp(i.Created), Public: i.Public, Architecture: i.Architecture, Type: "machine", Allowed: q.allowedField(i)}
 	if i.Account == q.Account {
 		item.SourceInstance, item.Protection = i.SourceInstance, q.protection(i)
 	}
@@ -189,10 +190,10 @@ func describeImages(q *call, in *describeImagesRequest) (*describeImagesAnswer, 
 	if err != nil {
 		return nil, err
 	}
-	owners := patterns(q.accountWords(in.Owner))
+	owners, settings := patterns(q.accountWords(in.Owner)), q.settingsOf(q.place)
 	found := candidates[:0]
 	for _, i := range candidates {
-		if q.unseen(i.Created) {
+		if q.unseen(i.Created) || q.disallowed(settings, i) {
 			continue
 		}
 		i = q.asSeen(i)
@@ -240,9 +241,13 @@ func (q *call) imageCandidates(in *describeImagesRequest) ([]*imageRow, error) {
 	for _, i := range q.images.Scan(q.tx, own) {
 		out = append(out, i)
 	}
-	for _, i := range q.images.Scan(q.tx, "user:"+q.Region+"/"+q.Account) {
-		if i.Account != q.Account && !i.Public {
-			out = append(out, i)
+	seen := map[string]bool{} // an image can be shared with an account in several ways
+	for _, group := range append(q.organizations.shareGroups(q.Account), q.Account) {
+		for id, i := range q.images.Scan(q.tx, "user:"+q.Region+"/"+group) {
+			if i.Account != q.Account && !i.Public && !seen[id] {
+				seen[id] = true
+				out = append(out, i)
+			}
 		}
 	}
 	for _, i := range q.images.Scan(q.tx, "public:"+q.Region) {
@@ -294,15 +299,19 @@ func (q *call) tagEntries(f filterParam) (entries []string) {
 	return entries
 }
 
-// executable applies ExecutableUsers: who has an explicit launch permission. Only the owner sees those of others.
+// executable applies ExecutableUsers: who has a launch permission. The caller's own may come through an organization, that
+// of another account must be explicit, and only the owner sees it (ec2-facts 4.13).
 func (q *call) executable(i *imageRow, users []string) bool {
 	return slices.ContainsFunc(users, func(user string) bool {
 		switch user {
 		case "all":
 			return i.Public
 		case "self":
-			return slices.Contains(i.Users, q.Account)
+			return q.organizations.reaches(i, q.Account)
 		}
-		return slices.Contains(i.Users, user) && (i.Account == q.Account || user == q.Account)
+		if user == q.Account {
+			return q.organizations.reaches(i, user)
+		}
+		return slices.Contains(i.Users, user) && i.Account == q.Account
 	})
 }

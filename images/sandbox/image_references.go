@@ -185,10 +185,11 @@ func describeInstanceImages(q *call, in *instanceImagesRequest) (*instanceImages
 	for _, name := range []string{"availability-zone", "instance-id", "instance-state-name", "instance-type", "launch-time", "owner-id"} {
 		known[name] = instanceFilters[name]
 	}
+	settings := q.settingsOf(q.place)
 	image := func(i *instanceRow) imageRow { m, _ := q.images.Get(q.tx, i.ImageID); return m }
 	known["image-id"] = one(func(i *instanceRow) string { return i.ImageID })
 	known["image-name"] = one(func(i *instanceRow) string { return image(i).Name })
-	known["image-allowed"] = flag(func(*instanceRow) bool { return true })
+	known["image-allowed"] = flag(func(i *instanceRow) bool { m := image(i); return q.imageAllowed(settings, &m) })
 	known["zone-id"] = one(func(i *instanceRow) string { return zoneID(i.Region, i.Zone) })
 	found, err := q.findInstances(in.InstanceId, in.Filter, known)
 	if err != nil {
@@ -200,7 +201,7 @@ func describeInstanceImages(q *call, in *instanceImagesRequest) (*instanceImages
 		m := image(i)
 		out.Instances.Items = append(out.Instances.Items, instanceImageItem{ID: i.ID, Type: i.Type, Launched: timestamp(i.Launched), Zone: i.Zone,
 			ZoneID: zoneID(i.Region, i.Zone), State: instanceState(i.State), Owner: i.Account, Tags: optionalTagSet(q.ownTags(i.ID)),
-			Image: imageMetadataItem{i.ImageID, m.Name, m.Account, m.State, timestamp(m.Created), timestamp(m.DeprecateAt), true, m.Public}})
+			Image: imageMetadataItem{i.ImageID, m.Name, m.Account, m.State, timestamp(m.Created), timestamp(m.DeprecateAt), q.imageAllowed(settings, &m), m.Public}})
 	}
 	return out, err
 }

@@ -12,7 +12,7 @@ const (
 	deregistered = "deregistered"
 )
 
-// imageIndex: by owner, by whom it is shared with, by name (which is unique per owner and Region) and by snapshot. A
+// imageIndex: by owner, by whom it is shared with (accounts, organizations and units), by name (which is unique per owner and Region) and by snapshot. A
 // deregistered image is only remembered by its id.
 func imageIndex(i imageRow) []string {
 	if i.State == deregistered {
@@ -21,6 +21,9 @@ func imageIndex(i imageRow) []string {
 	entries := []string{"own:" + i.key(), "name:" + i.key(i.Name)}
 	for _, user := range i.Users {
 		entries = append(entries, "user:"+i.Region+"/"+user)
+	}
+	for _, arn := range append(slices.Clone(i.Orgs), i.OUs...) {
+		entries = append(entries, "user:"+i.Region+"/"+groupOf(arn))
 	}
 	if i.Public {
 		entries = append(entries, "public:"+i.Region)
@@ -32,7 +35,7 @@ func imageIndex(i imageRow) []string {
 }
 
 func (q *call) seesImage(i *imageRow) bool {
-	return i.Region == q.Region && (i.Account == q.Account || i.Public || slices.Contains(i.Users, q.Account))
+	return i.Region == q.Region && (i.Account == q.Account || i.Public || q.organizations.reaches(i, q.Account))
 }
 
 // visibleImage finds an image that the caller owns or that is shared with it. One that is deregistered, and was the
@@ -67,6 +70,9 @@ func (q *call) ownImage(id string) (imageRow, error) {
 // usableImage is an image that can be launched and copied now.
 func (q *call) usableImage(id string) (imageRow, error) {
 	i, err := q.visibleImage(id)
+	if err == nil && q.disallowed(q.settingsOf(q.place), &i) {
+		return i, imageNotFound(id)
+	}
 	if err == nil && i.State != available {
 		return i, fail("InvalidAMIID.Unavailable", "The image ID '%s' is not available; it is %s", id, i.State)
 	}

@@ -186,32 +186,6 @@ func (q *call) launchTemplate(in *runInstancesRequest, l launch) (instanceRow, e
 	return i, checkMetadataTags(i.Metadata, l.tags["instance"])
 }
 
-var (
-	profileARN  = lazy(`^arn:aws:iam::(\d{12}):instance-profile/(?:[\x21-\x7e]+/)?([\w+=,.@-]{1,128})$`)
-	profileName = lazy(`^[\w+=,.@-]{1,128}$`)
-)
-
-// profile is the ARN of the instance profile that the request names, or empty. There is no IAM here: every profile of the
-// caller's account is taken to exist, and shown on the instance, but gives the machine no credentials. Packer sends an
-// empty one.
-func (q *call) profile(p profileParam) (string, error) {
-	switch {
-	case p.Arn != "" && p.Name != "":
-		return "", combination("The parameter 'iamInstanceProfile.name' may not be used in combination with 'iamInstanceProfile.arn'")
-	case p.Arn != "":
-		m := profileARN().FindStringSubmatch(p.Arn)
-		if m == nil || m[1] != q.Account {
-			return "", badParameter(p.Arn, "iamInstanceProfile.arn", "Invalid IAM Instance Profile ARN")
-		}
-	case p.Name != "":
-		if !profileName().MatchString(p.Name) {
-			return "", badParameter(p.Name, "iamInstanceProfile.name", "Invalid IAM Instance Profile name")
-		}
-		p.Arn = "arn:aws:iam::" + q.Account + ":instance-profile/" + p.Name
-	}
-	return p.Arn, nil
-}
-
 // flattenInterface moves the one network interface's parameters to where the rest is; both at once are refused, as on EC2.
 func (in *runInstancesRequest) flattenInterface() error {
 	if len(in.NetworkInterface) == 0 {

@@ -55,7 +55,7 @@ func (q *call) putAlias(in *aliasRequest, action string, created time.Time) (*st
 	if err != nil {
 		return nil, err
 	}
-	if k.State == keyDeleting {
+	if k.dying() {
 		return nil, k.invalidState()
 	}
 	q.kmsAliases.Put(q.tx, q.key(in.AliasName), kmsAliasRow{q.place, in.AliasName, k.arn(), created, q.now})

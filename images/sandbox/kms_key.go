@@ -10,9 +10,12 @@ import (
 
 // States of KMS keys, and how long a deletion waits (docs.aws.amazon.com/kms/latest/developerguide/key-state.html).
 const (
-	keyEnabled    = "Enabled"
-	keyDisabled   = "Disabled"
-	keyDeleting   = "PendingDeletion"
+	keyEnabled  = "Enabled"
+	keyDisabled = "Disabled"
+	keyDeleting = "PendingDeletion"
+
+	keyReplicaDeleting = "PendingReplicaDeletion"
+
 	keyMostWait   = 30 // days
 	keyLeastWait  = 7
 	keyUsage      = "ENCRYPT_DECRYPT"
@@ -34,6 +37,8 @@ type kmsKeyRow struct {
 	Rotation        bool
 	Created, Delete time.Time
 	Grants          []kmsGrant
+	Primary         string // of a multi-Region key: the Region of the primary one
+	WaitDays        int    // in state PendingReplicaDeletion: the waiting period that is to begin
 }
 
 func (k *kmsKeyRow) arn() string { return keyARN(k.place, k.ID) }
@@ -82,6 +87,7 @@ func (q *call) kmsKey(name string) (kmsKeyRow, error) {
 		}
 	}
 	k, ok := q.kmsKeys.Get(q.tx, arn)
+	k = q.deletion(k)
 	if !ok || k.gone(q.now) || q.readsKeys() && q.unseen(k.Created) {
 		return k, kmsKeyMissing(arn)
 	}
@@ -136,18 +142,23 @@ type keyMetadata struct {
 	CustomerMasterKeySpec    string
 	EncryptionAlgorithms     []string
 	MultiRegion              bool
+	MultiRegionConfiguration *multiRegionConfiguration `json:",omitempty"`
+	PendingDeletionWindow    int                       `json:"PendingDeletionWindowInDays,omitempty"`
 }
 
-func (k *kmsKeyRow) metadata() keyMetadata {
+func (q *call) metadata(k *kmsKeyRow) keyMetadata {
 	m := keyMetadata{AWSAccountId: k.Account, KeyId: k.ID, Arn: k.arn(), CreationDate: epoch(k.Created), Enabled: k.State == keyEnabled,
 		Description: k.Description, KeyUsage: k.Usage, KeyState: k.State, Origin: "AWS_KMS", KeyManager: "CUSTOMER", KeySpec: k.Spec,
-		CustomerMasterKeySpec: k.Spec, EncryptionAlgorithms: []string{symmetricSpec}}
+		CustomerMasterKeySpec: k.Spec, EncryptionAlgorithms: []string{symmetricSpec}, MultiRegion: k.Primary != "", MultiRegionConfiguration: q.multiRegion(k)}
 	if k.Managed != "" {
 		m.KeyManager = "AWS"
 	}
-	if k.State == keyDeleting {
+	switch k.State {
+	case keyDeleting:
 		at := epoch(k.Delete)
 		m.DeletionDate = &at
+	case keyReplicaDeleting:
+		m.PendingDeletionWindow = k.WaitDays
 	}
 	if k.Spec != symmetricSpec {
 		m.EncryptionAlgorithms = []string{"RSAES_OAEP_SHA_1", "RSAES_OAEP_SHA_256"}
@@ -182,10 +193,13 @@ func createKey(q *call, in *createKMSKeyRequest) (*keyMetadataAnswer, error) {
 	switch {
 	case !slices.Contains([]string{symmetricSpec, "RSA_2048", "RSA_3072", "RSA_4096"}, k.Spec) || k.Usage != keyUsage:
 		return nil, fail("UnsupportedOperationException", "This sandbox has keys for ENCRYPT_DECRYPT of the specs SYMMETRIC_DEFAULT and RSA_*, not %s for %s", k.Spec, k.Usage)
-	case in.Origin != "" && in.Origin != "AWS_KMS" || in.CustomKeyStoreId != "" || in.MultiRegion:
-		return nil, fail("UnsupportedOperationException", "This sandbox has no imported key material, custom key stores or multi-Region keys")
+	case in.Origin != "" && in.Origin != "AWS_KMS" || in.CustomKeyStoreId != "":
+		return nil, fail("UnsupportedOperationException", "This sandbox has no imported key material and no custom key stores")
 	case len(in.Description) > 8192:
 		return nil, fail("ValidationException", "A description can have 8192 characters at most")
+	}
+	if in.MultiRegion {
+		k.ID, k.Primary = newMultiRegionID(), q.Region
 	}
 	if k.Policy == "" {
 		k.Policy = defaultKeyPolicy(q.Account)
@@ -199,7 +213,7 @@ func createKey(q *call, in *createKMSKeyRequest) (*keyMetadataAnswer, error) {
 	}
 	q.kmsKeys.Put(q.tx, k.arn(), k)
 	q.setTags(keyResource(k.arn()), tags)
-	return &keyMetadataAnswer{k.metadata()}, nil
+	return &keyMetadataAnswer{q.metadata(&k)}, nil
 }
 
 type keyRequest struct{ KeyId string }
@@ -214,7 +228,7 @@ func describeKey(q *call, in *describeKeyRequest) (*keyMetadataAnswer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &keyMetadataAnswer{k.metadata()}, nil
+	return &keyMetadataAnswer{q.metadata(&k)}, nil
 }
 
 type kmsPageRequest struct {
@@ -247,7 +261,7 @@ type listKeysAnswer struct {
 func listKeys(q *call, in *kmsPageRequest) (*listKeysAnswer, error) {
 	var all []keyListEntry
 	for arn, k := range q.kmsKeys.Scan(q.tx, q.key()) {
-		if !k.gone(q.now) && !q.unseen(k.Created) {
+		if now := q.deletion(*k); !now.gone(q.now) && !q.unseen(k.Created) {
 			all = append(all, keyListEntry{k.ID, arn})
 		}
 	}

@@ -7,8 +7,8 @@ import (
 )
 
 // A key policy says who may use the key. It is evaluated as far as clients of images go: Effect, Principal, Action,
-// NotAction and the conditions on kms:CallerAccount, aws:PrincipalAccount, aws:PrincipalArn, kms:ViaService and
-// kms:GrantIsForAWSResource. A condition that is not known here makes an Allow not apply and a Deny apply, so that nothing
+// NotAction and the conditions on kms:CallerAccount, aws:PrincipalAccount, aws:PrincipalArn, aws:PrincipalOrgID,
+// aws:PrincipalOrgPaths, kms:ViaService and kms:GrantIsForAWSResource. A condition that is not known here makes an Allow not apply and a Deny apply, so that nothing
 // passes a rehearsal because the sandbox did not understand it. There is no IAM: where the policy admits an account
 // (its root), every identity of that account may.
 
@@ -160,6 +160,9 @@ func (q *call) holds(s policyStatement, action string) bool {
 		principal = roleOf(principal)
 	}
 	facts := map[string]string{"kms:calleraccount": q.Account, "aws:principalaccount": q.Account, "aws:principalarn": principal}
+	if path := q.organizations.paths[q.Account]; path != "" {
+		facts["aws:principalorgid"], facts["aws:principalorgpaths"] = q.organizations.of(q.Account), path+"/"
+	}
 	if q.forEBS {
 		facts["kms:viaservice"] = "ec2." + q.Region + ".amazonaws.com"
 		if action == "CreateGrant" {
@@ -180,7 +183,7 @@ func (q *call) holds(s policyStatement, action string) bool {
 	return true
 }
 
-var knownFacts = []string{"kms:calleraccount", "aws:principalaccount", "aws:principalarn", "kms:viaservice", "kms:grantisforawsresource"}
+var knownFacts = []string{"kms:calleraccount", "aws:principalaccount", "aws:principalarn", "aws:principalorgid", "aws:principalorgpaths", "kms:viaservice", "kms:grantisforawsresource"}
 
 func condition(operator string, facts map[string]string, key string, values []string) (holds, known bool) {
 	if !slices.Contains(knownFacts, key) {
@@ -190,9 +193,9 @@ func condition(operator string, facts map[string]string, key string, values []st
 	same := func(v string) bool { return v == fact }
 	like := func(v string) bool { return wildcard(v, fact) }
 	switch operator {
-	case "StringEquals", "ArnEquals":
+	case "StringEquals", "ArnEquals", "ForAnyValue:StringEquals":
 		return present && slices.ContainsFunc(values, same), true
-	case "StringLike", "ArnLike":
+	case "StringLike", "ArnLike", "ForAnyValue:StringLike":
 		return present && slices.ContainsFunc(values, like), true
 	case "StringNotEquals", "ArnNotEquals":
 		return !slices.ContainsFunc(values, same), true

@@ -8,13 +8,15 @@ func (q *call) changeKey(name, action string, change func(*kmsKeyRow)) (*struct{
 	if err != nil {
 		return nil, err
 	}
-	if k.State == keyDeleting {
+	if k.dying() {
 		return nil, k.invalidState()
 	}
 	change(&k)
 	q.kmsKeys.Put(q.tx, k.arn(), k)
 	return &struct{}{}, nil
 }
+
+func (k *kmsKeyRow) dying() bool { return k.State == keyDeleting || k.State == keyReplicaDeleting }
 
 func (k *kmsKeyRow) invalidState() error {
 	if k.State == keyDisabled {
@@ -87,9 +89,14 @@ func scheduleKeyDeletion(q *call, in *scheduleDeletionRequest) (*scheduleDeletio
 	}
 	out := &scheduleDeletionAnswer{KeyState: keyDeleting, PendingWindowInDays: days}
 	_, err := q.changeKey(in.KeyId, "ScheduleKeyDeletion", func(k *kmsKeyRow) {
+		out.KeyId = k.arn()
+		if q.waitsForReplicas(k) {
+			k.State, k.WaitDays, out.KeyState = keyReplicaDeleting, int(days), keyReplicaDeleting
+			return
+		}
 		k.State, k.Delete = keyDeleting, q.now.AddDate(0, 0, int(days))
 		at := epoch(k.Delete)
-		out.KeyId, out.DeletionDate = k.arn(), &at
+		out.DeletionDate = &at
 	})
 	return out, err
 }
@@ -100,10 +107,10 @@ func cancelKeyDeletion(q *call, in *keyRequest) (*keyRequest, error) {
 	if err != nil {
 		return nil, err
 	}
-	if k.State != keyDeleting {
+	if !k.dying() {
 		return nil, fail("KMSInvalidStateException", "%s is not pending deletion.", k.arn())
 	}
-	k.State, k.Delete = keyDisabled, time.Time{}
+	k.State, k.Delete, k.WaitDays = keyDisabled, time.Time{}, 0
 	q.kmsKeys.Put(q.tx, k.arn(), k)
 	return &keyRequest{k.arn()}, nil
 }

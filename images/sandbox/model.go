@@ -190,6 +190,8 @@ type instanceRow struct {
 	NoTermination, NoStop    bool
 	CPUCredits               string
 	Profile                  string // ARN of the instance profile
+	ProfileAssociation       string // its id; "" when the profile came with the launch
+	ProfileSince             time.Time
 	BootMode                 string
 	Force                    bool      // the pending stop is by force
 	Rebooting                bool      // a reboot was asked for and is not done

@@ -1,8 +1,6 @@
 package sandbox
 
 import (
-	"slices"
-
 	"github.com/imgops/imgops/images/sandbox/query"
 )
 
@@ -43,14 +41,11 @@ func describeSnapshotAttribute(q *call, in *describeSnapshotAttributeRequest) (*
 	return nil, badParameter(in.Attribute, "attribute", "Valid values: createVolumePermission, productCodes.")
 }
 
-type userOrGroup struct{ UserId, Group string }
-
 type modifySnapshotAttributeRequest struct {
 	SnapshotId             string `query:",required"`
 	Attribute              string
-	CreateVolumePermission struct{ Add, Remove []userOrGroup }
-	OperationType          string
-	UserId, UserGroup      []string
+	CreateVolumePermission struct{ Add, Remove []shareParam }
+	shareChange
 }
 
 // modifySnapshotAttribute adds or removes create volume permissions, in either of the two forms (ec2-facts 4.7, 4.8).
@@ -78,9 +73,7 @@ func modifySnapshotAttribute(q *call, in *modifySnapshotAttributeRequest) (*done
 			}
 		}
 		s.Public = s.Public || p.Group == "all"
-		if p.UserId != "" && !slices.Contains(s.Users, p.UserId) {
-			s.Users = append(slices.Clone(s.Users), p.UserId)
-		}
+		s.Users = with(s.Users, p.UserId)
 	}
 	for _, p := range remove {
 		s.Public = s.Public && p.Group != "all"
@@ -90,56 +83,21 @@ func modifySnapshotAttribute(q *call, in *modifySnapshotAttributeRequest) (*done
 	return success, nil
 }
 
-func without(list []string, s string) []string {
-	return slices.DeleteFunc(slices.Clone(list), func(x string) bool { return x == s })
-}
-
-// changes brings both forms of the request into one.
-func (in *modifySnapshotAttributeRequest) changes() (add, remove []userOrGroup, err error) {
-	add, remove = in.CreateVolumePermission.Add, in.CreateVolumePermission.Remove
-	var flat []userOrGroup
-	for _, user := range in.UserId {
-		flat = append(flat, userOrGroup{UserId: user})
-	}
-	for _, group := range in.UserGroup {
-		flat = append(flat, userOrGroup{Group: group})
-	}
+// changes brings both forms of the request into one, and keeps the limits of a call (ec2-facts 4.6, 4.8).
+func (in *modifySnapshotAttributeRequest) changes() (add, remove []shareParam, err error) {
+	add, remove, err = in.merged(in.CreateVolumePermission.Add, in.CreateVolumePermission.Remove, "CreateVolumePermission", "InvalidParameterValue")
 	switch {
-	case len(flat) == 0:
-	case in.OperationType == "" && len(add)+len(remove) > 0: // Packer sends both forms; EC2 goes by the struct
-	case in.OperationType == "add":
-		add = append(add, flat...)
-	case in.OperationType == "remove":
-		remove = append(remove, flat...)
-	default:
-		return nil, nil, badParameter(in.OperationType, "operationType", "Valid values: add, remove.")
-	}
-	if len(add)+len(remove) == 0 {
-		return nil, nil, missing("CreateVolumePermission")
-	}
-	if len(add) > 0 && len(remove) > 0 {
+	case err != nil:
+		return nil, nil, err
+	case len(add) > 0 && len(remove) > 0:
 		return nil, nil, combination("Only one of add and remove can be given in a call")
-	}
-	if len(add)+len(remove) > 500 {
+	case len(add)+len(remove) > 500:
 		return nil, nil, fail("InvalidParameterValue", "A call takes at most 500 modifications")
 	}
-	for _, p := range append(slices.Clone(add), remove...) {
-		if err := checkPermission(p.UserId, p.Group, "InvalidParameterValue"); err != nil {
-			return nil, nil, err
+	for _, p := range append(add, remove...) {
+		if p.OrganizationArn != "" || p.OrganizationalUnitArn != "" {
+			return nil, nil, fail("InvalidParameterValue", "Snapshots cannot be shared with organizations")
 		}
 	}
 	return add, remove, nil
-}
-
-// checkPermission checks one entry of a permission list: an account id of 12 digits, or the group all.
-func checkPermission(user, group, code string) error {
-	switch {
-	case user != "" && group != "" || user == "" && group == "":
-		return fail(code, "Each permission names one of user id and group")
-	case user != "" && !accountID().MatchString(user):
-		return fail(code, "Invalid attribute item value \"%s\" for userId item type.", user)
-	case group != "" && group != "all":
-		return fail(code, "Invalid attribute item value \"%s\" for group item type.", group)
-	}
-	return nil
 }

@@ -23,12 +23,14 @@ type Status struct {
 	Accounts []string       `json:"accounts"` // those that have been used
 	Counts   map[string]int `json:"counts"`   // instances by state and the number of the other resources
 
+	Organizations []string `json:"organizations,omitempty"` // as the flags that make them
+
 	Conditions []string `json:"conditions,omitempty"` // as the flags that ask for them; faults with their tally
 }
 
 // Status describes the sandbox as it is now.
 func (c *Cloud) Status() Status {
-	s := Status{Conditions: c.simulation.describe(), ID: c.id, Version: version(), PID: os.Getpid(), Machines: c.driver.Name(), Network: c.network.String()}
+	s := Status{Organizations: c.organizations.describe(), Conditions: c.simulation.describe(), ID: c.id, Version: version(), PID: os.Getpid(), Machines: c.driver.Name(), Network: c.network.String()}
 	_ = c.store.View(func(tx *state.Tx) error {
 		accounts := map[string]bool{}
 		for _, l := range c.locations.All(tx) {
