@@ -91,26 +91,42 @@ func under(name, path string, recursive bool) bool {
 	return ok && rest != "" && (recursive || !strings.Contains(rest, "/"))
 }
 
-func (q *call) listParameters(list []parameterFilter, byPath bool, keep func(*parameterRow) bool) ([]*parameterRow, error) {
+// listParameters cuts the page out of the parameters to keep, and only then applies the filters: a page may have fewer than
+// asked for, or none, and still lead to the next (the SDK's docs of DescribeParameters and GetParametersByPath: "between zero
+// and the value of MaxResults").
+func (q *call) listParameters(in parameterList, keep func(*parameterRow) bool) (found []*parameterRow, next string, err error) {
 	var matchers []func(*parameterRow) bool
-	for _, f := range list {
-		m, err := f.matcher(q, byPath)
+	for _, f := range in.filters {
+		m, err := f.matcher(q, in.byPath)
 		if err != nil {
-			return nil, err
+			return nil, "", err
 		}
 		matchers = append(matchers, m)
 	}
-	var found []*parameterRow
+	var all []*parameterRow
 	for _, p := range q.parameters.Scan(q.tx, q.key()) {
 		seen := *p
 		seen.Versions = q.versionsAsSeen(p.Versions)
-		p = &seen
-		refused := func(m func(*parameterRow) bool) bool { return !m(p) }
-		if len(p.Versions) > 0 && keep(p) && !slices.ContainsFunc(matchers, refused) {
+		if len(seen.Versions) > 0 && keep(&seen) {
+			all = append(all, &seen)
+		}
+	}
+	rows, next, err := ssmPage(in.limit, in.most, in.token, all, func(p *parameterRow) string { return p.Name })
+	for _, p := range rows {
+		if !slices.ContainsFunc(matchers, func(m func(*parameterRow) bool) bool { return !m(p) }) {
 			found = append(found, p)
 		}
 	}
-	return found, nil
+	return found, next, err
+}
+
+// parameterList is what a list of parameters is asked for.
+type parameterList struct {
+	filters []parameterFilter
+	byPath  bool // the filters are those of GetParametersByPath
+	limit   *int32
+	most    int32
+	token   string
 }
 
 type byPathRequest struct {
@@ -130,11 +146,8 @@ func getParametersByPath(q *call, in *byPathRequest) (*byPathAnswer, error) {
 	if !strings.HasPrefix(in.Path, "/") {
 		return nil, invalidSSM("The parameter doesn't meet the parameter name requirements. The parameter name must begin with a forward slash \"/\".")
 	}
-	found, err := q.listParameters(in.ParameterFilters, true, func(p *parameterRow) bool { return under(p.Name, in.Path, in.Recursive) })
-	if err != nil {
-		return nil, err
-	}
-	rows, next, err := ssmPage(in.MaxResults, 10, in.NextToken, found, func(p *parameterRow) string { return p.Name })
+	list := parameterList{in.ParameterFilters, true, in.MaxResults, 10, in.NextToken}
+	rows, next, err := q.listParameters(list, func(p *parameterRow) bool { return under(p.Name, in.Path, in.Recursive) })
 	out := &byPathAnswer{Parameters: []parameterItem{}, NextToken: next}
 	for _, p := range rows {
 		out.Parameters = append(out.Parameters, p.current().item(*p, "", in.WithDecryption))
@@ -180,11 +193,7 @@ func describeParameters(q *call, in *describeParametersRequest) (*describeParame
 		}
 		list = append(list, parameterFilter{f.Key, option, f.Values})
 	}
-	found, err := q.listParameters(list, false, func(*parameterRow) bool { return !in.Shared })
-	if err != nil {
-		return nil, err
-	}
-	rows, next, err := ssmPage(in.MaxResults, 50, in.NextToken, found, func(p *parameterRow) string { return p.Name })
+	rows, next, err := q.listParameters(parameterList{list, false, in.MaxResults, 50, in.NextToken}, func(*parameterRow) bool { return !in.Shared })
 	out := &describeParametersAnswer{Parameters: []parameterMetadata{}, NextToken: next}
 	for _, p := range rows {
 		v := p.current()

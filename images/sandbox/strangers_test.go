@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -36,19 +38,59 @@ func (w *world) program(t *testing.T, name string, args ...string) string {
 	return out.String()
 }
 
-// TestBoto3 has an unmodified boto3 make every call that the sandbox has.
-func TestBoto3(t *testing.T) {
+// pythonWith finds a Python that has the library, which knows the call.
+func pythonWith(t *testing.T, library, knows string) string {
+	t.Helper()
 	python, err := exec.LookPath("python3")
 	if err != nil {
-		t.Skip("python3 is not installed")
+		t.Skip("python3 is not installed; apt-get install python3")
 	}
-	if out, err := exec.CommandContext(t.Context(), python, "-c", "import boto3").CombinedOutput(); err != nil {
-		t.Skipf("boto3 is not installed: %s", out)
+	code := "import boto3, " + library + "; assert hasattr(boto3.client('ec2', region_name='us-east-1'), '" + knows + "'), 'botocore is too old'"
+	if out, err := exec.CommandContext(t.Context(), python, "-c", code).CombinedOutput(); err != nil {
+		t.Skipf("there is no %s of 2025 or newer: pip install boto3 awscli: %s", library, out)
+	}
+	return python
+}
+
+// calls has all calls made, in one of the two ways of calls.py.
+func (w *world) calls(t *testing.T, library, way string) (report struct{ Made, Dry, NotWaited, NotPaged []string }) {
+	t.Helper()
+	python := pythonWith(t, library, "create_image_usage_report")
+	require.NoError(t, json.Unmarshal([]byte(w.program(t, python, "-B", filepath.Join("testdata", "strangers", "calls.py"), way)), &report))
+	require.Subset(t, report.Made, sandbox.Actions(), "%s has not made all calls", library)
+	return report
+}
+
+// TestBoto3 has an unmodified boto3 make every call that the sandbox has, those of EC2 with DryRun too, and use all the waiters
+// and paginators that it has for them.
+func TestBoto3(t *testing.T) {
+	w := newWorld(t)
+	report := w.calls(t, "boto3", "boto3")
+	var ec2 []string
+	for _, action := range sandbox.Actions() {
+		if strings.HasPrefix(action, "ec2:") {
+			ec2 = append(ec2, action)
+		}
+	}
+	for _, action := range ec2 {
+		if !slices.Contains(report.Dry, action) && !slices.Contains(withoutDryRun, action) {
+			require.Fail(t, action+" was not made with DryRun")
+		}
+	}
+	require.Equal(t, []string{"ec2:network_interface_available"}, report.NotWaited, "an interface here is always in use: there is none without an instance")
+	require.Empty(t, report.NotPaged)
+}
+
+// withoutDryRun are the calls of EC2 that have no such parameter.
+var withoutDryRun = []string{"ec2:DescribeIamInstanceProfileAssociations", "ec2:DisassociateIamInstanceProfile", "ec2:AssociateIamInstanceProfile", "ec2:ReplaceIamInstanceProfileAssociation"}
+
+// TestAWSCLIMakesEveryCall has the AWS CLI make the same calls.
+func TestAWSCLIMakesEveryCall(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs the AWS CLI for every call; run without -short")
 	}
 	w := newWorld(t)
-	var made []string
-	require.NoError(t, json.Unmarshal([]byte(w.program(t, python, filepath.Join("testdata", "strangers", "calls.py"))), &made))
-	require.Subset(t, made, sandbox.Actions(), "boto3 has not made all calls")
+	w.calls(t, "awscli", "cli")
 }
 
 // TestAWSCLI has the AWS CLI, unmodified, do the rounds of a day: look, bake, wait, share, switch accounts, retire.
