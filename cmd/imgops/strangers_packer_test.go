@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -69,7 +70,9 @@ func TestPacker(t *testing.T) {
 	}
 	w := newRealWorld(t)
 	w.sandboxUp(t, "nspawn")
-	w.env = append(w.env, "AWS_POLL_DELAY_SECONDS=1", "CHECKPOINT_DISABLE=1", "PACKER_CONFIG_DIR="+w.dir)
+	scratch := filepath.Join(w.dir, "tmp") // Packer 1.6 leaves its Ansible keys there
+	require.NoError(t, os.MkdirAll(scratch, 0o700))
+	w.env = append(w.env, "TMPDIR="+scratch, "AWS_POLL_DELAY_SECONDS=1", "CHECKPOINT_DISABLE=1", "PACKER_CONFIG_DIR="+w.dir)
 	write(t, filepath.Join(w.dir, "template.json"), packerTemplate)
 	write(t, filepath.Join(w.dir, "play.yml"), packerPlay)
 

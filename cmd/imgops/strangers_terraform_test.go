@@ -213,7 +213,7 @@ func newTerraform(t *testing.T, w *realWorld, account string) *terraform {
 	tf := &terraform{realWorld: w, dir: filepath.Join(w.dir, "terraform"), account: account}
 	var err error
 	if tf.binary, err = exec.LookPath("terraform"); err != nil {
-		t.Skip("terraform is not installed")
+		t.Skip("Terraform is not installed, and Debian has no package of it; get it from developer.hashicorp.com/terraform/install and put it on PATH")
 	}
 	mirror := pluginMirror(t)
 	require.NoError(t, os.MkdirAll(tf.dir, 0o755))

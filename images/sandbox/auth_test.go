@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -198,4 +199,29 @@ func TestStatus(t *testing.T) {
 	require.Equal(t, "none", s.Machines)
 	require.Equal(t, []string{build}, s.Accounts)
 	require.Equal(t, 1, s.Counts["instances_running"])
+}
+
+// Only this computer's names lead to a sandbox: a page that makes its own name resolve to loopback gets nothing.
+func TestLoopbackOnly(t *testing.T) {
+	w := newWorld(t)
+	guarded := httptest.NewServer(sandbox.LoopbackOnly(w.cloud.Handler()))
+	t.Cleanup(guarded.Close)
+	for host, want := range map[string]int{
+		"127.0.0.1:4000": 200, "127.0.0.53": 200, "localhost": 200, "LOCALHOST:4000": 200, "ec2.localhost:4000": 200, "[::1]:4000": 200, "[::1]": 200, "localhost.": 200,
+		"evil.example": 403, "evil.example:4000": 403, "localhost.evil.example": 403, "10.0.0.1:4000": 403, "127.0.0.1.evil.example": 403, "notlocalhost": 403, "169.254.169.254": 403,
+	} {
+		r, err := http.NewRequestWithContext(w.ctx, http.MethodGet, guarded.URL+"/_imgops/status", nil)
+		require.NoError(t, err)
+		r.Host = host
+		resp, err := http.DefaultClient.Do(r)
+		require.NoError(t, err)
+		text, err := io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		require.Equal(t, want, resp.StatusCode, host)
+		if want != 200 {
+			require.Contains(t, string(text), "<Code>InvalidHost</Code>")
+			require.Contains(t, string(text), "for this computer only")
+		}
+	}
 }

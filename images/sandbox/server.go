@@ -1,8 +1,6 @@
 package sandbox
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -25,22 +23,35 @@ func (c *Cloud) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	requestID := newUUID()
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	if err != nil {
-		err := query.Errorf("RequestEntityTooLarge", "the request's body could not be read or is larger than %d bytes: %v", maxBody, err)
-		writeXML(w, requestID, http.StatusRequestEntityTooLarge, errorXML("ec2", query.AsError(err), requestID))
-		return
-	}
 	s, signed := parseScope(r.Header.Get("Authorization"))
 	service := s.Service
 	if !signed {
 		service = guessService(r)
 	}
-	if jsonServices[service] != nil || r.Header.Get("X-Amz-Target") != "" {
+	isJSON := jsonServices[service] != nil || r.Header.Get("X-Amz-Target") != ""
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	switch {
+	case err != nil:
+		refuseBody(w, service, isJSON, requestID, err)
+	case isJSON:
 		c.serveJSON(w, r, s, body, requestID)
+	default:
+		c.serveQuery(w, r, service, s, body, requestID)
+	}
+}
+
+// refuseBody answers a request whose body is too large or broke off, in the form of its service.
+func refuseBody(w http.ResponseWriter, service string, isJSON bool, requestID string, cause error) {
+	e := query.Errorf("RequestBodyUnreadable", "The request's body could not be read to its end: %v", cause).WithStatus(http.StatusBadRequest)
+	var tooLarge *http.MaxBytesError
+	if errors.As(cause, &tooLarge) {
+		e = query.Errorf("RequestEntityTooLarge", "The request's body is larger than %d bytes", maxBody).WithStatus(http.StatusRequestEntityTooLarge)
+	}
+	if !isJSON {
+		writeXML(w, requestID, e.Status, errorXML(service, e, requestID))
 		return
 	}
-	c.serveQuery(w, r, service, s, body, requestID)
+	writeJSON(w, requestID, e.Status, jsonError(e))
 }
 
 // guessService is for requests without a signature, whose refusal should still have the form that their sender expects.
@@ -138,62 +149,6 @@ func formParams(r *http.Request, body []byte) (url.Values, error) {
 		return nil, fail("MissingAction", "The request must contain the parameter Action")
 	}
 	return params, nil
-}
-
-// serveJSON answers SSM and KMS.
-func (c *Cloud) serveJSON(w http.ResponseWriter, r *http.Request, s scope, body []byte, requestID string) {
-	action, answer, err := c.runJSON(r, s, body, requestID)
-	status := http.StatusOK
-	if errors.Is(err, errLost) {
-		c.drop(w, action, requestID)
-		return
-	}
-	if err != nil {
-		e := query.AsError(err)
-		c.logFailure(action, requestID, e)
-		answer, status = map[string]string{"__type": e.Code, "message": e.Message}, e.Status
-	}
-	out, err := json.Marshal(answer)
-	if err != nil {
-		c.log.Error("the sandbox could not encode an answer", "action", action, "error", err)
-		status = http.StatusInternalServerError
-	}
-	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
-	w.Header().Set("Content-Length", strconv.Itoa(len(out)))
-	w.Header().Set("X-Amzn-Requestid", requestID)
-	w.WriteHeader(status)
-	_, _ = w.Write(out)
-}
-
-func (c *Cloud) runJSON(r *http.Request, s scope, body []byte, requestID string) (string, any, error) {
-	service, action, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
-	who, err := c.admit(r, "ssm", s, body) // KMS refuses a caller in the same words
-	if err != nil {
-		return action, nil, err
-	}
-	do, known := jsonServices[jsonTargets[service]][action]
-	if !known {
-		return action, nil, fail("UnknownOperationException", "The action %s is not in this sandbox", r.Header.Get("X-Amz-Target"))
-	}
-	answer, err := c.perform(c.newCall(r, who, s, action, requestID), do, func(in any) error { return decodeJSON(body, in) })
-	return action, answer, err
-}
-
-// decodeJSON is strict: a parameter that would be ignored is refused.
-func decodeJSON(body []byte, in any) error {
-	d := json.NewDecoder(bytes.NewReader(body))
-	d.DisallowUnknownFields()
-	err := d.Decode(in)
-	var wrongType *json.UnmarshalTypeError
-	switch {
-	case err == nil || errors.Is(err, io.EOF):
-		return nil
-	case errors.As(err, &wrongType):
-		return fail("SerializationException", "%s cannot be a %s", wrongType.Field, wrongType.Value)
-	case strings.HasPrefix(err.Error(), "json: unknown field"):
-		return fail("ValidationException", "Unknown parameter%s", strings.TrimPrefix(err.Error(), "json: unknown field"))
-	}
-	return fail("SerializationException", "The request's body is not valid JSON: %v", err)
 }
 
 func (c *Cloud) logFailure(action, requestID string, e *query.Error) {
