@@ -22,7 +22,7 @@ func (q *call) aliasTarget(p place, alias string) (string, bool) {
 		return managedKeyARN(p, alias), true
 	}
 	a, ok := q.kmsAliases.Get(q.tx, p.key("alias/"+alias))
-	return a.Target, ok && !(q.readsKeys() && q.unseen(a.Created))
+	return a.Target, ok && (!q.readsKeys() || !q.unseen(a.Created))
 }
 
 func checkAliasName(name string) error {

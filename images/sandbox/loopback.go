@@ -23,7 +23,8 @@ func LoopbackOnly(next http.Handler) http.Handler {
 	})
 }
 
-// IsLoopback: the host, with or without a port, is localhost, a name below it (RFC 6761), or a loopback address.
+// IsLoopback reports whether the host, with or without a port, is localhost, a name below it (RFC 6761), or a
+// loopback address.
 func IsLoopback(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
