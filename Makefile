@@ -14,7 +14,8 @@ setup: ## what the demo and the tests need of Debian
 demo: setup build ## a commit becomes the role default, on real machines
 	@.ci/demo
 
-test: setup build ## every test: unit, script, and the pipeline on real machines
+test: build ## every test: unit, script, and the pipeline on real machines
+	@.ci/setup test
 	IMGOPS_BINARY=$(CURDIR)/bin/imgops $(GO) test -race -timeout 15m ./...
 
 lint: ## gofmt, go vet, golangci-lint

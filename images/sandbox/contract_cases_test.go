@@ -48,6 +48,14 @@ var contract = []contractCase{
 	{"labels move, and bad ones are no error", ssmAPI + "API_LabelParameterVersion.html", "", (*endpoint).labels},
 	{"aws:ec2:image is checked later", "systems-manager/latest/userguide/parameter-store-ec2-aliases.html", "the value is not checked", (*endpoint).imageParameter},
 	{"keys have aliases", "kms/latest/APIReference/API_CreateAlias.html", "", (*endpoint).keyAliases},
+	{"keys have states", "kms/latest/developerguide/key-state.html", "grants are made with disabled keys, and keys pending deletion are enabled", (*endpoint).keyStates},
+	{"parameters have rules", ssmAPI + "API_PutParameter.html", "AllowedPattern is not applied", (*endpoint).parameterRules},
+	{"a value of more than 4 KB needs the advanced tier", "systems-manager/latest/userguide/parameter-store-advanced-parameters.html", "a value of the standard tier can have any length", (*endpoint).parameterTiers},
+	{"instances have states", ec2UG + "ec2-instance-lifecycle.html", "calls do not look at the state", (*endpoint).instances},
+	{"a ClientToken launches once", ec2API + "ec2-api-idempotency.html", "RunInstances ignores ClientToken", (*endpoint).launchTokens},
+	{"a security group in use stays", ec2API + "API_DeleteSecurityGroup.html", "a group in use is deleted", (*endpoint).groupInUse},
+	{"an image of an instance", ec2API + "API_CreateImage.html", "CreateImage does not know TagSpecifications for snapshots (HTTP 500)", (*endpoint).createImage},
+	{"callers have an identity, roles sessions with a name", "STS/latest/APIReference/API_AssumeRole.html", "RoleSessionName is not checked", (*endpoint).caller},
 }
 
 // snapshot makes an empty snapshot of 1 GiB.
@@ -96,7 +104,7 @@ func (e *endpoint) image(name string) (id, snapshot string) {
 func (e *endpoint) forget(id string) {
 	e.undo("image "+id, func(ctx context.Context) error {
 		_, err := e.ec2.DeregisterImage(ctx, &ec2.DeregisterImageInput{ImageId: &id, DeleteAssociatedSnapshots: aws.Bool(true)})
-		if code(err) == "InvalidAMIID.Unavailable" {
+		if c := code(err); c == "InvalidAMIID.Unavailable" || c == "InvalidAMIID.NotFound" { // it is gone already, as a failed copy goes by itself
 			return nil
 		}
 		return err

@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/stretchr/testify/require"
 )
 
@@ -51,10 +52,12 @@ func (c contractCase) on(t *testing.T, cfg aws.Config) {
 	c.run(e)
 }
 
+const undoAtMost = 5 * time.Minute
+
 // undo removes what a case has made, also in a real account, when the case's own context may be over.
 func (e *endpoint) undo(what string, fn func(context.Context) error) {
 	e.t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(e.t.Context()), time.Minute)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(e.t.Context()), undoAtMost)
 		defer cancel()
 		if err := fn(ctx); err != nil {
 			e.t.Errorf("%s is left behind: %v", what, err)
@@ -84,8 +87,11 @@ func TestContractOnMoto(t *testing.T) {
 	}
 }
 
-// TestContractOnAWS checks the rules against the account of the credentials in the environment. It makes and removes volumes and
-// snapshots of 1 GiB, images, tags, key pairs, parameters, launch templates and a KMS key, for a few cents.
+// TestContractOnAWS checks the rules against the account and Region of the credentials that the AWS SDK finds (environment,
+// profile, role). It makes and removes volumes and snapshots of 1 GiB, t3.micro instances in the default VPC, images, tags, key
+// pairs, a security group, parameters, launch templates and KMS keys (which KMS deletes a week later), for a few cents. The
+// cases run side by side and take some ten minutes: go test -timeout 30m -run TestContractOnAWS ./images/sandbox. A run
+// that is killed leaves what is named or tagged contract-*.
 func TestContractOnAWS(t *testing.T) {
 	if os.Getenv("IMGOPS_TEST_AWS") != "1" {
 		t.Skip("set IMGOPS_TEST_AWS=1 to run the contract in the AWS account of your credentials")
@@ -95,8 +101,15 @@ func TestContractOnAWS(t *testing.T) {
 	if _, err := cfg.Credentials.Retrieve(t.Context()); err != nil {
 		t.Skipf("there are no AWS credentials: %v", err)
 	}
+	require.Empty(t, aws.ToString(cfg.BaseEndpoint), "AWS_ENDPOINT_URL leads elsewhere; unset it to run the contract on AWS")
+	who, err := sts.NewFromConfig(cfg).GetCallerIdentity(t.Context(), nil)
+	require.NoError(t, err)
+	t.Logf("as %s in %s", *who.Arn, cfg.Region)
 	for _, c := range contract {
-		t.Run(c.name, func(t *testing.T) { c.on(t, cfg) })
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			c.on(t, cfg)
+		})
 	}
 }
 

@@ -96,7 +96,10 @@ func TestAWSCLIMakesEveryCall(t *testing.T) {
 // TestAWSCLI has the AWS CLI, unmodified, do the rounds of a day: look, bake, wait, share, switch accounts, retire.
 func TestAWSCLI(t *testing.T) {
 	if _, err := exec.LookPath("aws"); err != nil {
-		t.Skip("the AWS CLI is not installed")
+		t.Skip("the AWS CLI is not installed; pip install awscli")
+	}
+	if out, err := exec.CommandContext(t.Context(), "aws", "ec2", "enable-image-deregistration-protection", "--generate-cli-skeleton").CombinedOutput(); err != nil {
+		t.Skipf("this AWS CLI is older than 2024; pip install awscli: %s", out)
 	}
 	w := newWorld(t)
 	out := w.program(t, "sh", filepath.Join("testdata", "strangers", "cli.sh"))
