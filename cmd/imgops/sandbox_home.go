@@ -85,6 +85,7 @@ func (h *sandboxHome) running(ctx context.Context) (serverRecord, error) {
 	if err != nil || s.Dir != h.dir {
 		return r, fmt.Errorf("%w: %s; start it: imgops sandbox up%s", errNotRunning, h.name, h.flag())
 	}
+	r.Driver = s.Machines // the record may be that of an earlier server with the same port
 	return r, nil
 }
 

@@ -49,20 +49,23 @@ func TestMachinesAuto(t *testing.T) {
 	if err := machines.ProbeQEMU(); err != nil {
 		t.Skipf("qemu machines cannot run here: %v", err)
 	}
-	up := func(without ...string) (code int, status, errs string) {
+	t.Cleanup(func() { _ = w.command(w.dir, w.binary, "sandbox", "reset", "--name", w.sandbox).Run() })
+	up := func(verb string, without ...string) (code int, status, said string) {
 		w.env = append(w.env, "PATH="+pathWithout(t, without...))
-		code, _, errs = w.try(t, w.dir, "sandbox", "up", "--name", w.sandbox, "--machines", "auto")
+		code, out, errs := w.try(t, w.dir, "sandbox", "up", "--name", w.sandbox, "--machines", "auto")
 		status, _ = w.imgops(t, w.dir, "sandbox", "status", "--name", w.sandbox)
-		w.imgops(t, w.dir, "sandbox", "reset", "--name", w.sandbox)
-		return code, status, errs
+		w.imgops(t, w.dir, "sandbox", verb, "--name", w.sandbox)
+		return code, status, out + errs
 	}
-	code, status, _ := up()
+	code, status, said := up("down", "systemd-nspawn")
 	require.Zero(t, code)
-	require.Regexp(t, `machines +nspawn\n`, status)
-	code, status, _ = up("systemd-nspawn")
-	require.Zero(t, code)
+	require.Contains(t, said, "(qemu machines)")
 	require.Regexp(t, `machines +qemu (kvm|tcg \(.+\))\n`, status)
-	code, status, errs := up("systemd-nspawn", "qemu-system-x86_64")
+	code, status, said = up("reset")
+	require.Zero(t, code)
+	require.Contains(t, said, "(nspawn machines)")
+	require.Regexp(t, `machines +nspawn\n`, status)
+	code, status, errs := up("reset", "systemd-nspawn", "qemu-system-x86_64")
 	require.Equal(t, exitError, code)
 	require.Regexp(t, `running +false`, status)
 	require.Contains(t, errs, "apt-get install systemd-container")

@@ -18,7 +18,7 @@ func (k *keeper) Start(ctx context.Context, m Machine) error {
 	case !validID.MatchString(m.ID):
 		return fmt.Errorf("starting machine %q: an id has up to 32 letters, digits and hyphens", m.ID)
 	case !k.how.Prefix().Contains(m.Address) || m.Address == gateway(k.how.Prefix()):
-		return fmt.Errorf("starting machine %s: its address %s is not one of the sandbox's network %s", m.ID, m.Address, k.how.Prefix())
+		return fmt.Errorf("starting machine %s: its address %s is not one of the sandbox's network %s; if it was made with another kind of machines, start the sandbox with that one (--machines)", m.ID, m.Address, k.how.Prefix())
 	}
 	if _, err := os.Stat(m.Disk); err != nil {
 		return fmt.Errorf("starting machine %s: %w", m.ID, err)
