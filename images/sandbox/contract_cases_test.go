@@ -49,7 +49,7 @@ var contract = []contractCase{
 	{"aws:ec2:image is checked later", "systems-manager/latest/userguide/parameter-store-ec2-aliases.html", "the value is not checked", (*endpoint).imageParameter},
 	{"keys have aliases", "kms/latest/APIReference/API_CreateAlias.html", "", (*endpoint).keyAliases},
 	{"keys have states", "kms/latest/developerguide/key-state.html", "grants are made with disabled keys, and keys pending deletion are enabled", (*endpoint).keyStates},
-	{"parameters have rules", ssmAPI + "API_PutParameter.html", "AllowedPattern is not applied", (*endpoint).parameterRules},
+	{"parameters have rules", ssmAPI + "API_PutParameter.html", "a name with levels and no leading slash, a/b, is accepted", (*endpoint).parameterRules},
 	{"a value of more than 4 KB needs the advanced tier", "systems-manager/latest/userguide/parameter-store-advanced-parameters.html", "a value of the standard tier can have any length", (*endpoint).parameterTiers},
 	{"instances have states", ec2UG + "ec2-instance-lifecycle.html", "calls do not look at the state", (*endpoint).instances},
 	{"a ClientToken launches once", ec2API + "ec2-api-idempotency.html", "RunInstances ignores ClientToken", (*endpoint).launchTokens},

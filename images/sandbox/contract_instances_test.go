@@ -21,12 +21,15 @@ func (e *endpoint) launch(change func(*ec2.RunInstancesInput)) types.Instance {
 	e.t.Helper()
 	found, err := e.ec2.DescribeImages(e.ctx, &ec2.DescribeImagesInput{Owners: []string{debian}, Filters: []types.Filter{filter("name", "debian-12-amd64-*")}})
 	require.NoError(e.t, err)
-	require.NotEmpty(e.t, found.Images)
-	newest := found.Images[0]
+	newest := types.Image{}
 	for _, i := range found.Images {
-		if *i.CreationDate > *newest.CreationDate {
+		if newest.CreationDate == nil || *i.CreationDate > *newest.CreationDate {
 			newest = i
 		}
+	}
+	if newest.ImageId == nil { // moto has no images
+		id, _ := e.image(e.name + "-base")
+		newest.ImageId = &id
 	}
 	in := &ec2.RunInstancesInput{ImageId: newest.ImageId, InstanceType: "t3.micro", MinCount: aws.Int32(1), MaxCount: aws.Int32(1), ClientToken: &e.name,
 		TagSpecifications: []types.TagSpecification{tagged("instance", "Name", e.name), tagged("volume", "Name", e.name)}}

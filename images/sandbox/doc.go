@@ -4,7 +4,9 @@
 //
 // # How a request travels
 //
-//   - server.go: ServeHTTP reads the body (at most 1 MiB) and answers GET /_imgops/status itself.
+//   - loopback.go: LoopbackOnly, which imgops puts in front, refuses a request that does not name this computer.
+//   - server.go: serveHTTP reads the body (at most 1 MiB) and answers GET /_imgops/status itself. A body that is too large is
+//     refused in the form of its service.
 //   - auth.go: the Authorization header's credential scope names service and Region; the signature is verified by signing
 //     the request again with the secret of its key (identity.go). The result is who calls: an identity.
 //   - actions.go: the table of the service, from the action's name to an action; a name that is not there is answered with
@@ -12,20 +14,26 @@
 //     (package query; what has no field is UnknownParameter), open a transaction of package state, call the handler, and
 //     drop its writes when it fails or when DryRun is set.
 //   - Under conditions (conditions.go) perform stands before that: a call may be throttled (condition_throttle.go), be struck
-//     by a fault rule (fault.go), take its time (condition_latency.go) and see an older state (condition_lag.go).
+//     by a fault rule (fault.go), take its time (condition_latency.go) and see an older state (condition_lag.go). A handler
+//     asks unseen of what a read may not find yet, and not where AWS decides strictly (names, tokens).
 //   - The handler checks everything first and stages its writes last. What takes time (starting a machine, capturing a
 //     disk) is not done there: the handler stores a row in a passing state (pending, stopping, ...) and asks with
 //     q.after for its lane to run (lanes.go) once the transaction is on file.
 //   - jobs_*.go: a job looks at the row, does what its state asks for, and stores the final state. Since it reads all it
 //     needs from the row, recover.go gets a sandbox that was killed going again by running the same jobs.
-//   - server.go encodes the answer, EC2 and STS as XML, SSM and KMS as JSON.
+//   - server.go encodes the answer of EC2 and STS as XML, server_json.go that of SSM and KMS as JSON.
 //
 // # Where to add an action
 //
 // Write a request struct, an answer struct and a handler beside the handlers of the same resource (image_*.go,
-// instance_*.go, snapshot.go, ssm_*.go, kms_*.go, ...), and one line in the table in actions.go. Filters of a Describe call are a map
-// from filter name to a function of the row (filter.go); pages come from page.go, tags from tags.go, errors that several
-// handlers share from errors.go. Rows and their tables are in model.go.
+// instance_*.go, snapshot.go, ssm_*.go, kms_*.go, ...), and one line in the table in actions.go: writes for what changes something,
+// reads for the rest. Filters of a Describe call are a map from filter name to a function of the row (filter.go); pages come
+// from page.go, tags from tags.go, permission lists from share.go, errors that several handlers share from errors.go. Rows and
+// their tables are in model.go; what an account has set for a Region is one row (ebs_settings.go).
+//
+// Small ones to begin from are enableImage (image_retire.go) and getAllowedImages (image_allowed.go). A test calls the new
+// action through an SDK. TestBoto3 fails until testdata/strangers/calls.py makes the call too, by boto3 and by the AWS CLI.
+// A rule of AWS that the action keeps belongs into contract_cases_test.go, with the page that has it.
 //
 // # What belongs to whom
 //
@@ -36,11 +44,12 @@
 // KMS (kms_*.go) says who may use a key; encryption.go asks it for EBS when something is copied, launched or captured. Such a
 // call is accepted whatever the key, and what it makes fails later, as on EC2. Nothing is really encrypted.
 //
-// Launch permissions of organizations and organizational units are checked, stored and shown, but let nobody in: there is
-// no AWS Organizations to say which account is in which. There is no IAM either: whom a key policy or a launch permission
-// admits as an account, all its identities are admitted, and instance profiles are shown without giving credentials.
+// What an account keeps itself from seeing is in image_allowed.go. Which account is in which organization and organizational
+// unit is said when the sandbox starts (organization.go): launch permissions and key policies that name them reach those
+// accounts. There is no IAM: whom a key policy or a launch permission admits as an account, all its identities are admitted,
+// and instance profiles are shown without giving credentials.
 //
-// contract_test.go holds this package to EC2: the same cases run against moto and, on request, a real account.
+// contract_test.go holds this package to AWS: the same cases run against moto and, with IMGOPS_TEST_AWS=1, a real account.
 //
 // Machines, disks, the metadata service and base images live in the packages below this one.
 package sandbox
