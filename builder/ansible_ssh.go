@@ -10,27 +10,16 @@ import (
 	"github.com/imgops/imgops/images/machine"
 )
 
-// sshOptions come before all others on ssh's command line, where the first value of an option counts: there, not even
-// what a module adds (synchronize turns the check off) can undo them.
-func (p *playbook) sshOptions() []string {
-	return []string{
-		"-F", p.sshConfig,
-		"-o", "StrictHostKeyChecking=yes",
-		"-o", "UserKnownHostsFile=" + sshPath(p.knownHosts),
-		"-o", "GlobalKnownHostsFile=/dev/null",
-		"-o", "VerifyHostKeyDNS=no",
-	}
-}
-
-// sshPath quotes a path in the value of an ssh option, where % begins a token.
-func sshPath(path string) string { return `"` + strings.ReplaceAll(path, "%", "%%") + `"` }
+// sshOptions come before all others on ssh's command line: there, not even what a module adds (synchronize turns the
+// check off) can undo them.
+func (p *playbook) sshOptions() []string { return machine.CheckedOptions(p.sshConfig, p.knownHosts) }
 
 // connectionVars are given as the last --extra-vars: they beat ansible.cfg, the environment, keywords of plays and all
 // other variables. Each name of an option is here, for Ansible takes the last one that it finds. Where the
 // machine is (ansible_host, ansible_connection) is not: it would also send to the machine what a play delegates to localhost.
 func (p *playbook) connectionVars() map[string]any {
 	var args []string
-	for _, word := range append(p.sshOptions(), "-o", "ControlMaster=auto", "-o", "ControlPersist=60s", "-o", "ControlPath="+sshPath(p.controlPath)) {
+	for _, word := range append(p.sshOptions(), "-o", "ControlMaster=auto", "-o", "ControlPersist=60s", "-o", "ControlPath="+machine.OptionPath(p.controlPath)) {
 		if !strings.HasPrefix(word, "-") { // from a value that begins and ends with a quote, Ansible takes both
 			word = shellWord(word)
 		}
@@ -50,26 +39,8 @@ func (p *playbook) connectionFile() string { return filepath.Join(p.work, "conne
 // bin is put first on PATH. It holds an ssh for programs that Ansible's modules start here, such as rsync.
 func (p *playbook) bin() string { return filepath.Join(p.work, "bin") }
 
-// writeSSH writes that ssh. It leaves connections to other hosts alone, such as those of git.
-func (p *playbook) writeSSH() error {
-	real, err := findTool("ssh")
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(p.bin(), 0o700); err != nil {
-		return err
-	}
-	run := machine.Quote(real)
-	checked := run
-	for _, word := range p.sshOptions() {
-		checked += " " + machine.Quote(word)
-	}
-	address := machine.Quote(p.address)
-	script := "#!/bin/sh\n# Made by imgops: whoever connects to its machine checks the host key.\n" +
-		"for word do\n  case $word in\n    machine|*@machine|" + address + "|*@" + address + ") exec " + checked + ` "$@" ;;` +
-		"\n  esac\ndone\nexec " + run + ` "$@"` + "\n"
-	return os.WriteFile(filepath.Join(p.bin(), "ssh"), []byte(script), 0o700)
-}
+// writeSSH writes that ssh.
+func (p *playbook) writeSSH() error { return machine.CheckedSSH(p.bin(), p.sshOptions(), p.address) }
 
 // connectionSettings are the prefixes of the variables by which the caller's environment would say how Ansible connects.
 func connectionSettings() []string {
@@ -101,13 +72,12 @@ func hasAnyPrefix(s string, prefixes []string) bool {
 
 // findTool finds a program that a bake needs on this computer.
 func findTool(name string) (string, error) {
-	how := "install Ansible, with `apt-get install ansible-core` or `pipx install ansible-core`"
 	if name == "ssh" {
-		how = "install OpenSSH, with `apt-get install openssh-client`"
+		return machine.FindSSH()
 	}
 	path, err := exec.LookPath(name)
 	if err != nil {
-		return "", fmt.Errorf("%s is not on PATH: %s", name, how)
+		return "", fmt.Errorf("%s is not on PATH: install Ansible, with `apt-get install ansible-core` or `pipx install ansible-core`", name)
 	}
 	return filepath.Abs(path)
 }

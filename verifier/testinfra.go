@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/imgops/imgops/images/machine"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -29,7 +30,7 @@ func checkTestinfra(ctx context.Context) error {
 	if _, err := findPytest(ctx); err != nil {
 		return err
 	}
-	_, err := checkSSH()
+	_, err := machine.FindSSH()
 	return err
 }
 

@@ -111,7 +111,27 @@ func (w *worker) build(ctx context.Context, r *roles.Role, base images.Image) (i
 	if r.Dirty {
 		return w.bake(ctx, r, base)
 	}
-	return w.once(ctx, r, func(ctx context.Context) (images.Image, error) { return w.bake(ctx, r, base) })
+	turn := builder.Turn{
+		Location: w.home, Fleet: w.fleet.Config.Fleet, Role: r.Name, Digest: r.Digest, Run: w.run(), Commit: w.fleet.Revision.Commit, Progress: w.log.of(r.Name),
+	}
+	return builder.Once(ctx, w.clouds, turn, func(ctx context.Context) (images.Image, error) { return w.built(ctx, r) },
+		func(ctx context.Context) (images.Image, error) { return w.bake(ctx, r, base) })
+}
+
+// built looks for the image that another run has made meanwhile.
+func (w *worker) built(ctx context.Context, r *roles.Role) (images.Image, error) {
+	list, err := w.cat.ByDigest(ctx, w.fleet.Config.Fleet, r.Name, r.Digest)
+	if err != nil {
+		return images.Image{}, err
+	}
+	d := images.Next(w.wanted(r), list, nil)
+	if d.Rejected != "" {
+		return images.Image{}, refuseRejected(r.Name, d)
+	}
+	if d.Action == images.ActionBuild {
+		return images.Image{}, nil
+	}
+	return w.cat.Wait(ctx, d.Image, nil)
 }
 
 // bake builds one role, with its output kept in the run's directory.

@@ -1,0 +1,88 @@
+package builder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/imgops/imgops/images"
+)
+
+// A build lease lasts for leaseTime and is renewed every leaseRenewal: a killed run holds others up for no longer.
+const (
+	leaseTime    = 3 * time.Minute
+	leaseRenewal = time.Minute
+)
+
+// Turn is a run's claim to build a digest.
+type Turn struct {
+	Location images.Location // the build location, which keeps the lease
+	Fleet    string
+	Role     string
+	Digest   string
+	Run      string
+	Commit   string
+	Progress images.Progress
+}
+
+func (t Turn) name() string {
+	digest := strings.TrimPrefix(t.Digest, "sha256:")
+	return fmt.Sprintf("/imgops/%s/%s/building/%s", t.Fleet, t.Role, digest[:min(len(digest), 12)])
+}
+
+// Once lets one run at a time build a digest. The run that comes second waits, and then takes what made finds: the image
+// of the first. Where that finds none (an image without an id), it builds after all.
+func Once(ctx context.Context, clients images.Clients, t Turn, made, build func(context.Context) (images.Image, error)) (img images.Image, err error) {
+	leases, err := images.OpenLeases(ctx, clients, t.Location, time.Now)
+	if err != nil {
+		return img, err
+	}
+	waited := false
+	lease, err := leases.Take(ctx, t.name(), t.Run, t.Commit, leaseTime, func(other images.Lease) {
+		waited = true
+		t.Progress.Say("wait", "run "+other.Run+", which builds the same digest")
+	})
+	if err != nil {
+		return img, err
+	}
+	renewed := t.renew(ctx, leases, lease)
+	defer func() {
+		back, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+		defer cancel()
+		err = errors.Join(err, leases.Return(back, renewed()))
+	}()
+	if waited {
+		if img, err := made(ctx); err != nil || img.ID != "" {
+			return img, err
+		}
+	}
+	return build(ctx)
+}
+
+// renew keeps a lease until the function that it returns is called, which gives the lease as it is then. A renewal that
+// does not succeed is let go: the worst that follows is a second image of the digest.
+func (t Turn) renew(ctx context.Context, leases *images.Leases, lease images.Lease) func() images.Lease {
+	ctx, cancel := context.WithCancel(ctx)
+	last := make(chan images.Lease, 1)
+	go func() {
+		defer func() { last <- lease }()
+		tick := time.NewTicker(leaseRenewal)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			if l, err := leases.Take(ctx, t.name(), t.Run, t.Commit, leaseTime, nil); err == nil {
+				lease = l
+			}
+		}
+	}()
+	return func() images.Lease {
+		cancel()
+		return <-last
+	}
+}
