@@ -78,6 +78,14 @@ func (w *apiWorld) commit(content string) string {
 	return w.git("rev-parse", "HEAD")
 }
 
+// getenv knows of no CI system, whatever runs this test.
+func (w *apiWorld) getenv(name string) string {
+	if strings.HasPrefix(name, "AWS_") {
+		return os.Getenv(name)
+	}
+	return ""
+}
+
 // do runs imgops and requires its exit code.
 func (w *apiWorld) do(code int, args ...string) (stdout, stderr string) {
 	w.t.Helper()
@@ -90,13 +98,7 @@ func (w *apiWorld) do(code int, args ...string) (stdout, stderr string) {
 func (w *apiWorld) try(args ...string) (code int, stdout, stderr string) {
 	w.t.Helper()
 	var out, errs bytes.Buffer
-	getenv := func(name string) string { // no CI system, whatever runs this test
-		if strings.HasPrefix(name, "AWS_") {
-			return os.Getenv(name)
-		}
-		return ""
-	}
-	code = run(w.t.Context(), world{Args: append([]string{"-C", w.fleet}, args...), Getenv: getenv, Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs})
+	code = run(w.t.Context(), world{Args: append([]string{"-C", w.fleet}, args...), Getenv: w.getenv, Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs})
 	return code, out.String(), errs.String()
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -23,9 +24,10 @@ type app struct {
 	log   *progress
 	calls callCounter
 
-	repo     *roles.Repo
-	sandboxE *sandboxEndpoint // nil on AWS
-	probe    sync.Once
+	repo       *roles.Repo
+	probe      sync.Once
+	sandboxE   *sandboxEndpoint // nil on AWS
+	sandboxErr error
 }
 
 // settings are the global settings, resolved as flag > IMGOPS_* > the settings section of imgops.yaml > default.
@@ -103,6 +105,9 @@ func readSettings(v *viper.Viper, file, dir string) error {
 		if err := y.ReadInConfig(); err != nil {
 			return &usageError{err: fmt.Errorf("reading the settings in %s: %w", file, err)}
 		}
+		if err := checkSettings(y, file); err != nil {
+			return &usageError{err: err}
+		}
 	} else {
 		path := filepath.Join(dir, "imgops.yaml")
 		y.SetConfigFile(path)
@@ -116,6 +121,35 @@ func readSettings(v *viper.Viper, file, dir string) error {
 		}
 	}
 	return v.MergeConfigMap(y.AllSettings())
+}
+
+// checkSettings finds what is wrong in a file of settings, all of it. Those of imgops.yaml are checked with the fleet.
+func checkSettings(y *viper.Viper, file string) error {
+	allowed := []string{"debug", "no-color", "output", "parallel", "quiet"}
+	var errs []error
+	for _, key := range slices.Sorted(slices.Values(y.AllKeys())) {
+		value, bad := y.GetString(key), ""
+		switch key {
+		case "output":
+			if !known(value) {
+				bad = "it is one of table, json, yaml"
+			}
+		case "parallel":
+			if n, err := strconv.Atoi(value); err != nil || n < 1 {
+				bad = "it has to be a whole number of at least 1"
+			}
+		case "debug", "no-color", "quiet":
+			if _, err := strconv.ParseBool(value); err != nil {
+				bad = "it is true or false"
+			}
+		default:
+			bad = "there is no such setting; there are " + strings.Join(allowed, ", ")
+		}
+		if bad != "" {
+			errs = append(errs, fmt.Errorf("%s: %s is %q: %s", file, key, value, bad))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // openRepo opens the fleet's repository once.

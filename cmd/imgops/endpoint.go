@@ -32,33 +32,36 @@ type sandboxEndpoint struct {
 // sandbox says whether this run talks to a sandbox: one that is named by --sandbox, or one that answers at a loopback
 // AWS_ENDPOINT_URL.
 func (a *app) sandbox(ctx context.Context) (*sandboxEndpoint, error) {
-	var err error
-	a.probe.Do(func() {
-		if name := a.set.Sandbox; name != "" {
-			var home *sandboxHome
-			if home, err = a.sandboxHome(name); err != nil {
-				return
-			}
-			var s serverRecord
-			if s, err = home.running(ctx); err == nil {
-				a.sandboxE = &sandboxEndpoint{URL: s.URL, Dir: home.dir}
-			}
-			return
+	// The error is kept, too: whoever asks second must not take a sandbox that is not running for AWS.
+	a.probe.Do(func() { a.sandboxE, a.sandboxErr = a.findSandbox(ctx) })
+	return a.sandboxE, a.sandboxErr
+}
+
+func (a *app) findSandbox(ctx context.Context) (*sandboxEndpoint, error) {
+	if name := a.set.Sandbox; name != "" {
+		home, err := a.sandboxHome(name)
+		if err != nil {
+			return nil, err
 		}
-		endpoint := a.Getenv("AWS_ENDPOINT_URL")
-		if u, perr := url.Parse(endpoint); perr != nil || !loopback(u.Hostname()) {
-			return
+		s, err := home.running(ctx)
+		if err != nil {
+			return nil, err
 		}
-		s, serr := askStatus(ctx, endpoint)
-		var refused *net.OpError
-		switch {
-		case serr == nil:
-			a.sandboxE = &sandboxEndpoint{URL: endpoint, Dir: s.Dir}
-		case errors.As(serr, &refused):
-			err = fmt.Errorf("nothing listens at AWS_ENDPOINT_URL, %s; start the sandbox: imgops sandbox up, or unset the variable: %w", endpoint, serr)
-		}
-	})
-	return a.sandboxE, err
+		return &sandboxEndpoint{URL: s.URL, Dir: home.dir}, nil
+	}
+	endpoint := a.Getenv("AWS_ENDPOINT_URL")
+	if u, err := url.Parse(endpoint); err != nil || !loopback(u.Hostname()) {
+		return nil, nil //nolint:nilnil,nilerr // no sandbox is AWS
+	}
+	s, err := askStatus(ctx, endpoint)
+	var refused *net.OpError
+	switch {
+	case err == nil:
+		return &sandboxEndpoint{URL: endpoint, Dir: s.Dir}, nil
+	case errors.As(err, &refused):
+		return nil, fmt.Errorf("nothing listens at AWS_ENDPOINT_URL, %s; start the sandbox: imgops sandbox up, or unset the variable: %w", endpoint, err)
+	}
+	return nil, nil //nolint:nilnil // something else that speaks AWS' protocols
 }
 
 // lock is the sandbox's own lock of a fleet.
