@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -165,6 +166,44 @@ func TestTwoRunsBuildOnce(t *testing.T) {
 	code, _, errs := w.try(t, fleet, "login", "base")
 	require.Equal(t, exitError, code)
 	require.Contains(t, errs, "no machine was kept")
+
+	t.Log("main's fan-out: a runner for each role, each with a clone of its own")
+	w.fanOut(t, fleet)
+	w.requireClean(t)
+}
+
+// fanOut runs the jobs of a matrix one level after the other, as GitHub would: each in a shallow clone that it has
+// just made. Each finds the image of its parent by the digest.
+func (w *realWorld) fanOut(t *testing.T, fleet string) {
+	t.Helper()
+	out, _ := w.imgops(t, fleet, "ci", "--event", "push", "--matrix", "github")
+	levels := decode[map[string]struct {
+		Include []struct {
+			Role  string
+			Level int
+		}
+	}](t, out)
+	require.Len(t, levels, 2)
+	made := map[string]done{}
+	for _, level := range []string{"level0", "level1"} {
+		for _, job := range levels[level].Include {
+			clone := filepath.Join(w.dir, "runner-"+job.Role)
+			w.git(t, w.dir, "clone", "-q", "--depth=1", "file://"+filepath.Join(w.dir, "origin.git"), clone)
+			out, _ := w.imgops(t, clone, "ci", "--event", "push", "--role", job.Role, "--level", strconv.Itoa(job.Level), "-o", "json")
+			results := decode[[]done](t, out)
+			require.Len(t, results, 1, "a runner does its own role only")
+			require.Equal(t, []string{job.Role, "promoted"}, []string{results[0].Role, results[0].Result})
+			made[job.Role] = results[0]
+		}
+	}
+	require.False(t, made["base"].Built, "its image was there")
+	require.True(t, made["web"].Built)
+	found, err := images.NewCatalogue(buildHome, w.ec2(t, buildHome)).Get(t.Context(), made["web"].Image)
+	require.NoError(t, err)
+	require.Equal(t, made["base"].Image, found[made["web"].Image].Base)
+	w.requireCurrent(t, fleet, 8)
+	out, _ = w.imgops(t, fleet, "ci", "--event", "push", "--matrix", "github")
+	require.Equal(t, "{}\n", out, "nothing is left to do")
 }
 
 var buildHome = images.Location{Account: "111111111111", Region: "us-east-1"}
