@@ -11,11 +11,12 @@ import (
 // Change is one difference between two versions of a role.
 type Change struct {
 	// Component is what differs: "file roles/web/tasks/main.yml", "base", "var web.yml port", ...; for tests, "test" and the path.
-	Component string
+	Component string `json:"component"`
 	// Old and New are the component's values; "" where it is not there.
-	Old, New string
+	Old string `json:"old"`
+	New string `json:"new"`
 	// Via is the chain of parents that the change came through, nearest first; empty for the role's own.
-	Via []string
+	Via []string `json:"via,omitempty"`
 }
 
 // Affected gives the roles whose Digest or TestsDigest differ from base's, or that base does not have, parents first.

@@ -3,6 +3,7 @@ package roles
 import (
 	"context"
 	"errors"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -70,6 +71,31 @@ func TestWalkSiblingsRunAtOnce(t *testing.T) {
 		both.Wait() // hangs unless the other one is being visited, too
 		return nil
 	})
+}
+
+func TestWalkKeepsTheLimit(t *testing.T) {
+	var list []*Role
+	for range 20 {
+		list = append(list, &Role{})
+	}
+	var mu sync.Mutex
+	busy, most, visits := 0, 0, 0
+	count := func(n int) {
+		mu.Lock()
+		defer mu.Unlock()
+		busy += n
+		most = max(most, busy)
+		visits++
+	}
+	out := Walk(t.Context(), list, 3, func(context.Context, *Role) error {
+		count(1)
+		runtime.Gosched()
+		count(-1)
+		return nil
+	})
+	require.Len(t, out, len(list))
+	require.Equal(t, 2*len(list), visits)
+	require.LessOrEqual(t, most, 3)
 }
 
 func TestWithAncestors(t *testing.T) {

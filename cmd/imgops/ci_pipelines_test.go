@@ -16,7 +16,8 @@ import (
 
 // The pipeline files were checked once by hand against the schemas that there are: GitHub's, Travis CI's (SchemaStore),
 // GitLab's, CircleCI's, Buildkite's, Bitbucket's and Azure's (where AWSShellScript is an extension's task, unknown to
-// it). None could be had for CodeBuild's buildspec.yml, nor a linter for the Jenkinsfile without a Jenkins. These tests hold
+// it; its booleans are strings there). None could be had for CodeBuild's buildspec.yml, nor a linter for the Jenkinsfile without
+// a Jenkins: it, and what --matrix jenkins prints, was parsed by Groovy 2.4 (GroovyShell.parse). These tests hold
 // what can be held here: GitHub's linter, the structure that imgops depends on, and the shell scripts, which are run.
 
 // rendered gives the files of a system, by path.
