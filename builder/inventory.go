@@ -79,11 +79,11 @@ func parsePackages(manager, body string) []ledger.Package {
 	return list
 }
 
-// parseUnits reads UNIT STATE [PRESET].
+// parseUnits reads UNIT STATE [PRESET]. What systemd made up while the machine ran is not in the image.
 func parseUnits(body string) []ledger.Service {
 	list := []ledger.Service{}
 	for line := range strings.Lines(body) {
-		if f := strings.Fields(line); len(f) >= 2 {
+		if f := strings.Fields(line); len(f) >= 2 && f[1] != "transient" && f[1] != "generated" {
 			list = append(list, ledger.Service{Unit: f[0], State: f[1]})
 		}
 	}

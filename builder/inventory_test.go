@@ -45,7 +45,7 @@ func TestInventoryOfThisMachine(t *testing.T) {
 
 func TestParseInventory(t *testing.T) {
 	good := "noise\n\nB dpkg\nnginx\tamd64\t1.22-3\tinstalled\ngone\tamd64\t1\tconfig-files\n\nB rpm\nkernel\tx86_64\t1:6.1-2\tinstalled\n" +
-		"\nB units\nssh.service enabled enabled\nodd.service masked\n\nB etc\nf\x00640\x00root\x00adm\x005\x00/etc/a\nb\x00\x00" + "l\x00777\x00root\x00root\x009\x00/etc/l\x00../x\x00s\x00777\x00root\x00root\x000\x00/etc/s\x00\x00" +
+		"\nB units\nssh.service enabled enabled\nodd.service masked\nsession-1.scope transient -\nrc-local.service generated -\n\nB etc\nf\x00640\x00root\x00adm\x005\x00/etc/a\nb\x00\x00" + "l\x00777\x00root\x00root\x009\x00/etc/l\x00../x\x00s\x00777\x00root\x00root\x000\x00/etc/s\x00\x00" +
 		"\nB sums\naa  /etc/a\nb\x00\nB end\n"
 	inv, err := parseInventory([]byte(good), "B")
 	require.NoError(t, err)

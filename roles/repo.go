@@ -111,6 +111,9 @@ func within(top, dir string) bool {
 // repository's own directory.
 func (r *Repo) Root() string { return r.root }
 
+// CommonDir is the repository's own directory (.git), also for a linked working tree.
+func (r *Repo) CommonDir() string { return commonDir(r.gitDir) }
+
 // Close closes the pack files that reading objects left open. A process that ends soon need not call it.
 func (r *Repo) Close() error {
 	r.store.mu.Lock()

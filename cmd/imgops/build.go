@@ -12,6 +12,7 @@ import (
 
 	"github.com/imgops/imgops/builder"
 	"github.com/imgops/imgops/images"
+	"github.com/imgops/imgops/images/ledger"
 	"github.com/imgops/imgops/images/machine"
 	"github.com/imgops/imgops/roles"
 )
@@ -58,7 +59,7 @@ func (a *app) runBuild(ctx context.Context, names []string, force bool) error {
 		return err
 	}
 	outcomes, err := p.release(ctx, list, found.decisions)
-	return errors.Join(a.print(outcomes, outcomeTable(outcomes)), err)
+	return errors.Join(a.print(outcomes, outcomeTable(outcomes)), err, s.flush(ctx))
 }
 
 // stage is how far a run brings a role.
@@ -153,14 +154,44 @@ func (w *worker) bake(ctx context.Context, r *roles.Role, base images.Image) (im
 	if r.Dirty {
 		commit += images.DirtySuffix
 	}
+	var inventory *ledger.Inventory
+	tools := w.tools(ctx, r)
 	img, err := w.builder.Build(ctx, builder.Request{
-		Fleet: w.fleet, Role: r, Base: base, Location: w.home, Run: w.run(), Commit: commit, Branch: w.fleet.Revision.Branch,
+		Inventory: w.inventory(r, &inventory),
+		Fleet:     w.fleet, Role: r, Base: base, Location: w.home, Run: w.run(), Commit: commit, Branch: w.fleet.Revision.Branch,
 		WorkDir: dir, Progress: w.log.of(r.Name), Log: out,
 	})
+	if img.ID != "" {
+		w.recordImage(ctx, r, base, img, inventory, tools())
+	}
 	var left *machine.LeftoverError
 	if img.ID != "" && errors.As(err, &left) {
 		w.note("%s: image %s is good, but something temporary is left; remove it later: imgops gc\n%v", r.Name, img.ID, left)
 		return img, nil
 	}
 	return img, err
+}
+
+// tools begins to ask for the versions of the tools, while the image is made.
+func (w *worker) tools(ctx context.Context, r *roles.Role) func() map[string]string {
+	if w.ledger.off() {
+		return func() map[string]string { return nil }
+	}
+	asked := make(chan map[string]string, 1)
+	go func() { asked <- w.toolVersions(ctx, r) }()
+	return func() map[string]string { return <-asked }
+}
+
+// inventory has the builder list what the image holds, for the ledger. An image of which that is not known is as good.
+func (w *worker) inventory(r *roles.Role, into **ledger.Inventory) func(images.Image, ledger.Inventory, error) {
+	if w.ledger.off() {
+		return nil
+	}
+	return func(img images.Image, inv ledger.Inventory, err error) {
+		if err != nil {
+			w.note("%s: what image %s holds is not recorded: %v", r.Name, img.ID, err)
+			return
+		}
+		*into = &inv
+	}
 }

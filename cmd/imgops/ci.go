@@ -64,6 +64,7 @@ func (a *app) runCI(c *cobra.Command, o *ciOptions, names []string) error {
 	var outcomes []outcome
 	if err == nil {
 		outcomes, err = j.work(ctx)
+		err = errors.Join(err, j.flush(ctx))
 	}
 	if outcomes != nil {
 		t := table{}
@@ -154,7 +155,7 @@ func (s *session) promoteOutcomes(ctx context.Context, seen *images.View, chosen
 	plan, err := s.planPromotion(ctx, seen, chosen)
 	var result promoter.Result
 	if err == nil {
-		result, err = s.promoter().Apply(ctx, plan, s.log.of("promote"))
+		result, err = s.applyPromotion(ctx, plan)
 	}
 	markPromoted(outcomes, result)
 	s.noteHeld(result)

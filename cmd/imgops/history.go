@@ -3,45 +3,132 @@ package main
 import (
 	"cmp"
 	"context"
+	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/imgops/imgops/images"
+	"github.com/imgops/imgops/images/ledger"
 )
 
 func historyCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "history ROLE",
 		Short: "Show what a role's defaults were: which image, when, by whom and why",
-		Long: "history reads the versions of the role's pointer in every location, and its hold, newest first. SSM keeps the last 100 of\n" +
-			"each. A role that main no longer has still has its history, until it is retired.",
+		Long: "history joins the ledger (promotions, rollbacks, holds, releases, rejections, retirements) with the versions of the role's\n" +
+			"pointer in every location and its hold, newest first. SSM keeps the last 100 versions of each, and none after a retirement;\n" +
+			"the ledger keeps all that imgops did. Without AWS or without the remote it tells what can be known here, and says so.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error { return a.runHistory(c.Context(), args[0]) },
 	}
 }
 
+// past is an event in the output of history.
+type past struct {
+	images.Event
+	Before string         `json:"before,omitempty"` // what the pointer named before; as far as the ledger tells
+	By     *ledger.Author `json:"by,omitempty"`     // from the ledger
+}
+
 func (a *app) runHistory(ctx context.Context, name string) error {
-	s, err := a.open(ctx, "HEAD")
+	r, err := a.openReading(ctx)
 	if err != nil {
 		return err
 	}
-	events, err := images.History(ctx, s.clouds, s.fleet.Config.Fleet, s.home, name, allLocations(s.fleet))
+	r.sync(ctx)
+	book, err := r.book(ctx, name)
 	if err != nil {
 		return err
 	}
-	if len(events) == 0 {
-		if _, err := s.fleet.Select([]string{name}); err != nil {
+	var events []images.Event
+	_, err = r.ask(ctx, len(book.Events) > 0, func(ctx context.Context) error {
+		s, err := a.open(ctx, "HEAD")
+		if err != nil {
 			return err
 		}
-		s.note("%s has never been promoted", name)
+		if events, err = images.History(ctx, s.clouds, s.fleet.Config.Fleet, s.home, name, allLocations(s.fleet)); err != nil {
+			return err
+		}
+		if len(events)+len(book.Events) > 0 {
+			return nil
+		}
+		_, err = s.fleet.Select([]string{name})
+		return err
+	})
+	if err != nil {
+		return err
 	}
+	list := join(events, book.Events, images.Location{Account: r.config.Build.Account, Region: r.config.Build.Region})
+	if !slices.ContainsFunc(list, func(e past) bool { return e.Action != images.EventHold && e.Action != ledger.ActionRelease }) {
+		a.note("%s has never been promoted", name)
+	}
+	return a.print(list, historyTable(list))
+}
+
+func historyTable(list []past) table {
 	t := table{Header: []string{"WHEN", "WHAT", "ACCOUNT", "REGION", "IMAGE", "DIGEST", "COMMIT", "WHO", "WHY"}}
-	for _, e := range events {
+	for _, e := range list {
 		action := e.Action
 		if e.Current && e.Action != images.EventHold {
 			action += " (now)"
 		}
 		t.add(when(&e.At), action, e.Account, e.Region, e.Image, short(e.Digest), shortCommit(e.Commit), e.Who, cmp.Or(e.Reason, e.Note))
 	}
-	return s.print(events, t)
+	return t
+}
+
+// join adds to the events of SSM what the ledger tells of them, and those that SSM does not have (any more).
+func join(events []images.Event, recorded []ledger.Event, home images.Location) []past {
+	list := []past{}
+	for _, e := range events {
+		list = append(list, past{Event: e})
+	}
+	for _, rec := range recorded {
+		for _, e := range expand(rec, home) {
+			if at := slices.IndexFunc(list, func(p past) bool { return p.Version > 0 && p.By == nil && same(p.Event, e.Event) }); at >= 0 {
+				p := &list[at]
+				p.Before, p.By, p.Reason = e.Before, e.By, cmp.Or(p.Reason, e.Reason)
+				p.Digest, p.Commit = cmp.Or(p.Digest, e.Digest), cmp.Or(p.Commit, e.Commit)
+				continue
+			}
+			list = append(list, e)
+		}
+	}
+	slices.SortStableFunc(list, func(a, b past) int {
+		return cmp.Or(b.At.Compare(a.At), cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region), cmp.Compare(b.Version, a.Version))
+	})
+	return list
+}
+
+// apart is how far apart SSM's clock and that of the runner may be.
+const apart = 15 * time.Minute
+
+// same says that SSM and the ledger tell of one thing.
+func same(ssm, rec images.Event) bool {
+	if ssm.Action != rec.Action || ssm.Account != rec.Account || ssm.Region != rec.Region || ssm.At.Sub(rec.At).Abs() > apart {
+		return false
+	}
+	if ssm.Action == images.EventHold {
+		return ssm.Reason == rec.Reason
+	}
+	return ssm.Image == rec.Image && (ssm.Run == rec.Run || ssm.Run == "" || rec.Run == "")
+}
+
+// expand makes a recorded event one for each pointer that it moved; one that moved none is told once.
+func expand(rec ledger.Event, home images.Location) []past {
+	e := past{By: &rec.By, Event: images.Event{
+		At: rec.At, Role: rec.Role, Account: home.Account, Region: home.Region, Action: rec.Action, Image: rec.Image, Digest: rec.Digest,
+		Commit: rec.Commit, Who: rec.By.String(), Reason: rec.Reason, Run: rec.By.Run,
+	}}
+	if rec.Action != ledger.ActionPromote && rec.Action != ledger.ActionRollback && rec.Action != ledger.ActionRetire {
+		return []past{e}
+	}
+	var list []past
+	for _, p := range rec.Pointers {
+		moved := e
+		moved.Account, moved.Region, moved.Image, moved.Before = p.Account, p.Region, p.After, p.Before
+		list = append(list, moved)
+	}
+	return list
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/imgops/imgops/cmd/imgops/cienv"
 	"github.com/imgops/imgops/images"
+	"github.com/imgops/imgops/images/ledger"
 	"github.com/imgops/imgops/promoter"
 )
 
@@ -106,8 +107,10 @@ func (a *app) runHold(ctx context.Context, name, reason string) error {
 		hold = held.Hold // the same command again
 	case err != nil:
 		return err
+	default:
+		s.recordHold(ctx, ledger.ActionHold, hold, reason)
 	}
-	return s.print(hold, holdTable(hold))
+	return errors.Join(s.print(hold, holdTable(hold)), s.flush(ctx))
 }
 
 func (a *app) runRelease(ctx context.Context, name string) error {
@@ -131,7 +134,8 @@ func (a *app) runRelease(ctx context.Context, name string) error {
 		return s.print([]images.Hold{}, table{})
 	}
 	s.note("%s is released; what main wants is promoted by the next imgops ci on main, or by: imgops promote %s", name, name)
-	return s.print([]images.Hold{hold}, holdTable(hold))
+	s.recordHold(ctx, ledger.ActionRelease, hold, "")
+	return errors.Join(s.print([]images.Hold{hold}, holdTable(hold)), s.flush(ctx))
 }
 
 func holdTable(h images.Hold) table {

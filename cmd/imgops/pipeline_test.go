@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/imgops/imgops/images"
+	"github.com/imgops/imgops/images/ledger"
 )
 
 type listed struct {
@@ -92,7 +93,10 @@ func TestPipeline(t *testing.T) {
 	require.NotContains(t, errs, "ec2:RunInstances")
 	w.requireCurrent(t, fleet, 8)
 
-	t.Log("again: nothing to do, no machine, no mutating call")
+	tip := w.git(t, fleet, "ls-remote", "origin", "imgops-ledger")
+	require.NotEmpty(t, tip, "the ledger was pushed")
+
+	t.Log("again: nothing to do, no machine, no mutating call, no record")
 	out, errs = w.imgops(t, fleet, "ci", "--event", "push", "-o", "json", "--debug")
 	for _, r := range decode[[]done](t, out) {
 		require.Equal(t, "unchanged", r.Result)
@@ -100,9 +104,18 @@ func TestPipeline(t *testing.T) {
 	for _, call := range []string{"RunInstances", "CreateImage", "CopyImage", "CreateTags", "Modify", "PutParameter"} {
 		require.NotContains(t, errs, call)
 	}
+	require.Equal(t, tip, w.git(t, fleet, "ls-remote", "origin", "imgops-ledger"))
 
 	t.Log("a failing test leaves the candidate unverified: exit 3, with the test's name")
 	w.git(t, fleet, "switch", "-qc", "worse")
+	extra := filepath.Join(fleet, "roles", "web", "files", "new")
+	write(t, extra, "2\n")
+	tasks = filepath.Join(fleet, "roles", "web", "tasks", "main.yml")
+	content, err := os.ReadFile(tasks)
+	require.NoError(t, err)
+	write(t, tasks, string(content)+"\n- name: Note the release\n  ansible.builtin.copy:\n    src: new\n    dest: /etc/web-release\n    mode: \"0640\"\n"+
+		"\n- name: Have a unit\n  ansible.builtin.copy:\n    content: \"[Service]\\nExecStart=/bin/true\\n[Install]\\nWantedBy=multi-user.target\\n\"\n    dest: /etc/systemd/system/extra.service\n    mode: \"0644\"\n"+
+		"\n- name: Enable it\n  ansible.builtin.systemd:\n    name: extra.service\n    enabled: true\n    daemon_reload: true\n")
 	write(t, filepath.Join(fleet, "roles", "web", "tests", "http", "moon.sh"), "#!/bin/sh\necho the moon is not here\nexit 1\n")
 	w.git(t, fleet, "add", "-A")
 	w.git(t, fleet, "commit", "-qm", "Test for the moon")
@@ -114,7 +127,6 @@ func TestPipeline(t *testing.T) {
 
 	t.Log("a dirty tree is never promoted, and what imgops.yaml says uncommitted counts for nothing")
 	w.git(t, fleet, "switch", "-q", "main")
-	extra := filepath.Join(fleet, "roles", "web", "files", "new")
 	write(t, extra, "uncommitted\n")
 	code, _, errs = w.try(t, fleet, "promote")
 	require.Equal(t, exitRefused, code)
@@ -126,6 +138,48 @@ func TestPipeline(t *testing.T) {
 	require.Contains(t, errs, "imgops.yaml")
 	w.git(t, fleet, "checkout", "-q", ".")
 	w.requireCurrent(t, fleet, 8)
+	w.requireRecord(t, fleet, branch[1].Image)
+}
+
+// requireRecord checks what the ledger tells in a fresh clone without a cloud: what differs between web's default and the
+// candidate that failed, where the default comes from, and who made it the default.
+func (w *realWorld) requireRecord(t *testing.T, fleet, image string) {
+	t.Helper()
+	other := filepath.Join(w.dir, "elsewhere")
+	w.git(t, w.dir, "clone", "-q", "--depth", "1", "file://"+filepath.Join(w.dir, "origin.git"), other)
+	w.imgops(t, w.dir, "sandbox", "down", "--name", w.sandbox)
+	for _, dir := range []string{fleet, other} {
+		code, out, errs := w.try(t, dir, "diff", "web", "-o", "json", "--detailed-exitcode")
+		require.Equal(t, exitChanges, code, errs)
+		d := decode[diffOutput](t, out)
+		require.Equal(t, image, d.A.Image)
+		require.Empty(t, d.Packages)
+		require.Contains(t, d.Etc, ledger.Change{Name: "/etc/web-release", Change: ledger.Added, New: "file 0640 root:root"})
+		require.Contains(t, d.Services, ledger.Change{Name: "extra.service", Change: ledger.Added, New: "enabled"})
+		out, _ = w.imgops(t, dir, "diff", "web", "default", d.A.Commit[:12], "-o", "json", "--detailed-exitcode")
+		require.Empty(t, decode[diffOutput](t, out).Etc)
+
+		out, errs = w.imgops(t, dir, "show", image, "-o", "json")
+		require.Contains(t, errs, "AWS was not asked")
+		shown := decode[shownImage](t, out)
+		require.True(t, shown.Default)
+		require.NotEmpty(t, shown.Verified)
+		require.Greater(t, *shown.Ledger.Packages, 50)
+		require.NotEmpty(t, shown.Ledger.Tools["ansible-core"])
+		require.True(t, shown.Ledger.Verifications[0].Passed)
+		out, _ = w.imgops(t, dir, "show", d.B.Image)
+		require.Regexp(t, `verification +\S+ failed`, out)
+
+		out, _ = w.imgops(t, dir, "history", "web", "-o", "json")
+		events := decode[[]past](t, out)
+		require.Len(t, events, 4, "one for each pointer")
+		for _, e := range events {
+			require.Equal(t, []string{"promote", ""}, []string{e.Action, e.Before})
+			require.Contains(t, e.Who, "arn:aws:iam::111111111111")
+		}
+		out, _ = w.imgops(t, dir, "show", "web")
+		require.Regexp(t, "default +222222222222/us-east-1 +ami-", out)
+	}
 }
 
 // TestTwoRunsBuildOnce lets two runs want the same digest at once: one builds, the other waits and uses its image. Then

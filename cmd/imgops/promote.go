@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/imgops/imgops/images"
+	"github.com/imgops/imgops/images/ledger"
 	"github.com/imgops/imgops/promoter"
 	"github.com/imgops/imgops/roles"
 )
@@ -72,9 +74,9 @@ func (a *app) runPromote(ctx context.Context, o *promoteOptions, names []string)
 	if o.plan {
 		return a.print(plan, planTable(plan))
 	}
-	result, err := s.promoter().Apply(ctx, plan, s.log.of("promote"))
+	result, err := s.applyPromotion(ctx, plan)
 	s.noteHeld(result)
-	return errors.Join(a.print(result, resultTable(result)), err)
+	return errors.Join(a.print(result, resultTable(result)), err, s.flush(ctx))
 }
 
 // openClean opens the fleet for a promotion, which is refused when anything of the fleet differs from the commit: whoever
@@ -137,6 +139,29 @@ func (s *session) planPromotion(ctx context.Context, seen *images.View, list []c
 		reqs = append(reqs, req)
 	}
 	return s.promoter().PlanFrom(ctx, seen, reqs, s.log.of("promote"))
+}
+
+// applyPromotion does what a plan says and records it. A required ledger that cannot be written keeps it from beginning.
+func (s *session) applyPromotion(ctx context.Context, plan promoter.Plan) (promoter.Result, error) {
+	if names := moving(plan); len(names) > 0 {
+		if err := s.requireLedger(ctx, names); err != nil {
+			return promoter.Result{Done: []promoter.Step{}, Left: []promoter.Left{}}, err
+		}
+	}
+	result, err := s.promoter().Apply(ctx, plan, s.log.of("promote"))
+	s.recordMoves(ctx, ledger.ActionPromote, "", plan, result)
+	return result, err
+}
+
+// moving lists the roles whose pointers a plan moves.
+func moving(plan promoter.Plan) []string {
+	var names []string
+	for _, r := range plan.Roles {
+		if slices.ContainsFunc(r.Steps, func(s promoter.Step) bool { return s.Action == promoter.ActionPointer }) {
+			names = append(names, r.Role)
+		}
+	}
+	return names
 }
 
 func planTable(p promoter.Plan) table {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -54,7 +55,8 @@ func (a *app) runReject(ctx context.Context, id, reason string) error {
 	out := rejection{rejected, []images.Default{}}
 	defaults, err := images.Defaults(ctx, s.clouds, s.query())
 	if err != nil {
-		return err
+		s.recordRejection(ctx, rejected, nil)
+		return errors.Join(err, s.flush(ctx))
 	}
 	t := table{Header: []string{"ROLE", "ACCOUNT", "REGION", "IMAGE", "DIGEST", "REJECTED"}}
 	for _, r := range rejected {
@@ -67,5 +69,6 @@ func (a *app) runReject(ctx context.Context, id, reason string) error {
 				d.Image, d.Role, d.Location(), d.Role)
 		}
 	}
-	return s.print(out, t)
+	s.recordRejection(ctx, rejected, defaults)
+	return errors.Join(s.print(out, t), s.flush(ctx))
 }

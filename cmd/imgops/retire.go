@@ -68,7 +68,8 @@ func (a *app) runRetire(ctx context.Context, name, reason string) error {
 	for _, g := range gone {
 		t.add(g.Role, g.Account, g.Region, g.Image)
 	}
-	return errors.Join(s.print(gone, t), err)
+	s.recordRetirement(ctx, name, main.Revision.Commit, reason, gone)
+	return errors.Join(s.print(gone, t), err, s.flush(ctx))
 }
 
 // requireTraces ends the command for a name that was mistyped: a role that was there has a pointer, or images.

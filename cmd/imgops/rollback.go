@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/imgops/imgops/images"
+	"github.com/imgops/imgops/images/ledger"
 	"github.com/imgops/imgops/promoter"
 	"github.com/imgops/imgops/roles"
 )
@@ -80,7 +81,10 @@ func (a *app) runRollback(ctx context.Context, o *rollbackOptions, name string) 
 	}
 	result, err := p.Apply(ctx, plan, s.log.of("rollback"))
 	s.note("%s is held at %s until: imgops release %s", name, hold.Image, name)
-	return errors.Join(s.print(result, resultTable(result)), err)
+	if s.recordMoves(ctx, ledger.ActionRollback, o.reason, plan, result) == 0 && !hold.When.Equal(old.When) {
+		s.recordHold(ctx, ledger.ActionHold, hold, o.reason)
+	}
+	return errors.Join(s.print(result, resultTable(result)), err, s.flush(ctx))
 }
 
 // holdRollback holds the role at an image. A hold that is there gives way, unless it says the same.

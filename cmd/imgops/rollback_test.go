@@ -92,7 +92,7 @@ func TestNightAndDay(t *testing.T) {
 			actions = append(actions, e.Action)
 		}
 	}
-	require.ElementsMatch(t, []string{"hold", "promote", "promote", "rollback", "promote", "promote"}, actions)
+	require.ElementsMatch(t, []string{"hold", "promote", "promote", "release", "rollback", "promote", "promote"}, actions)
 	out, _ = w.do(exitDone, "history", "web")
 	require.Contains(t, out, "the new one leaks")
 	w.do(exitUsage, "history", "webb")

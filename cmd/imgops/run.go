@@ -53,7 +53,7 @@ func rootCommand(a *app) *cobra.Command {
 	add("fleet", initCommand(a), validateCommand(a), updateCommand(a))
 	add("pipeline", planCommand(a), buildCommand(a), verifyCommand(a), promoteCommand(a), ciCommand(a),
 		rollbackCommand(a), holdCommand(a), releaseCommand(a), rejectCommand(a), retireCommand(a))
-	add("look", listCommand(a), showCommand(a), historyCommand(a), loginCommand(a))
+	add("look", listCommand(a), showCommand(a), historyCommand(a), diffCommand(a), loginCommand(a))
 	add("tools", sandboxCommand(a), gcCommand(a), versionCommand(a))
 	root.AddCommand(gossAgentCommand(a))
 	root.SetHelpCommandGroupID("tools")

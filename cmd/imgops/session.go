@@ -21,6 +21,7 @@ type session struct {
 	cat    *images.Catalogue // of the build location
 	pins   roles.Pins
 	early  *early // what was begun while the fleet was loaded; nil once it is used
+	ledger *recorder
 
 	withdraw bool // promotions take images away from accounts that no target names any more
 }
@@ -60,7 +61,7 @@ func (a *app) openToLook(ctx context.Context, compare bool) (*session, error) {
 
 // session opens a fleet that is loaded already.
 func (a *app) session(ctx context.Context, repo *roles.Repo, fleet *roles.Fleet, begun *early) (s *session, err error) {
-	s = &session{app: a, repo: repo, fleet: fleet, early: begun}
+	s = &session{app: a, repo: repo, fleet: fleet, early: begun, ledger: newRecorder(repo, fleet.Config.Ledger)}
 	s.home = images.Location{Account: fleet.Config.Build.Account, Region: fleet.Config.Build.Region}
 	if s.clouds, err = begun.connect(ctx, fleet.Config); err != nil {
 		return nil, err

@@ -16,8 +16,10 @@ func showCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "show ROLE|IMAGE",
 		Short: "Show a role with its images and defaults, or one image",
-		Args:  cobra.ExactArgs(1),
-		RunE:  func(c *cobra.Command, args []string) error { return a.runShow(c.Context(), args[0]) },
+		Long: "show tells what AWS and the ledger know. Of an image the ledger has who built it, where, with which tools and from which\n" +
+			"components, its verifications and what was done about it. Where AWS cannot be asked, show says so and tells the rest.",
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error { return a.runShow(c.Context(), args[0]) },
 	}
 }
 
@@ -38,12 +40,15 @@ type shownImage struct {
 	Rejected   string     `json:"rejected,omitempty"`
 	Default    bool       `json:"default"`
 	Snapshots  []string   `json:"snapshots"`
+
+	StateReason string         `json:"state_reason,omitempty"`
+	Ledger      *recordedImage `json:"ledger,omitempty"` // what the ledger knows of it
 }
 
 func shown(i images.Image) shownImage {
 	s := shownImage{
 		Image: i.ID, Name: i.Name, Role: i.Role, Digest: i.Digest, State: i.State, Commit: i.Commit, Branch: i.Branch, Base: i.Base,
-		Run: i.Run, BuiltAt: i.BuiltAt, Verified: i.Verified, Rejected: i.Rejected, Default: i.Default, Snapshots: i.Snapshots,
+		Run: i.Run, BuiltAt: i.BuiltAt, Verified: i.Verified, Rejected: i.Rejected, Default: i.Default, Snapshots: i.Snapshots, StateReason: i.StateReason,
 	}
 	if !i.VerifiedAt.IsZero() {
 		s.VerifiedAt = &i.VerifiedAt
@@ -52,40 +57,10 @@ func shown(i images.Image) shownImage {
 }
 
 func (a *app) runShow(ctx context.Context, what string) error {
-	s, err := a.open(ctx, "")
-	if err != nil {
-		return err
-	}
 	if strings.HasPrefix(what, "ami-") {
-		return s.showImage(ctx, what)
+		return a.showImage(ctx, what)
 	}
-	list, err := s.fleet.Select([]string{what})
-	if err != nil {
-		return err
-	}
-	return s.showRole(ctx, list[0])
-}
-
-func (s *session) showImage(ctx context.Context, id string) error {
-	found, err := s.cat.Get(ctx, id)
-	if err != nil {
-		return err
-	}
-	img, ok := found[id]
-	if !ok {
-		return fmt.Errorf("image %s is not there in %s; imgops list shows the defaults of other locations", id, s.home)
-	}
-	d := shown(img)
-	t := table{}
-	for _, row := range [][2]string{
-		{"image", d.Image}, {"name", d.Name}, {"role", d.Role}, {"digest", d.Digest}, {"state", strings.TrimSpace(d.State + " " + img.StateReason)},
-		{"commit", d.Commit}, {"branch", d.Branch}, {"base", d.Base}, {"run", d.Run}, {"built", when(&d.BuiltAt)},
-		{"verified", strings.TrimSpace(when(d.VerifiedAt) + " " + short(d.Verified))}, {"rejected", d.Rejected},
-		{"default", fmt.Sprint(d.Default)}, {"snapshots", strings.Join(d.Snapshots, ", ")},
-	} {
-		t.add(row[0], row[1])
-	}
-	return s.print(d, t)
+	return a.showRole(ctx, what)
 }
 
 // shownRole is a role in the output of show.

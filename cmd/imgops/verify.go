@@ -75,7 +75,7 @@ func (a *app) runVerify(ctx context.Context, o *verifyOptions, names []string) e
 	}
 	p := &pipeline{verifier: v, parallel: a.set.Parallel, log: a.log}
 	outcomes, err := p.release(ctx, list, found.decisions)
-	return errors.Join(a.print(outcomes, outcomeTable(outcomes)), err)
+	return errors.Join(a.print(outcomes, outcomeTable(outcomes)), err, s.flush(ctx))
 }
 
 // verifyImage runs one role's suites on any image of the build account.
@@ -114,7 +114,9 @@ func (s *session) newVerifier(ctx context.Context) (*tester, error) {
 
 // verify tests a candidate and marks it.
 func (t *tester) verify(ctx context.Context, r *roles.Role, img images.Image) (images.Image, error) {
-	if _, err := t.test(ctx, r, img); err != nil {
+	report, err := t.test(ctx, r, img)
+	t.recordVerification(ctx, r, img, report)
+	if err != nil {
 		return img, errors.Join(err, t.unmark(ctx, r, img, err))
 	}
 	now := time.Now().UTC().Truncate(time.Second)

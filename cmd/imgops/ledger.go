@@ -1,0 +1,205 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/imgops/imgops/images/ledger"
+	"github.com/imgops/imgops/roles"
+)
+
+// flushTime is how long a run waits at its end until its records are stored.
+const flushTime = 2 * time.Minute
+
+// recorder keeps what a run does for the ledger, and stores it at the end: one commit and one push for a run. Every record is
+// in the spool as soon as the thing is done, so a run that is killed leaves it for the next.
+type recorder struct {
+	config roles.Ledger
+	spool  ledger.Spool
+
+	mu     sync.Mutex
+	errs   []error
+	author *ledger.Author
+	tools  map[string]string
+}
+
+func newRecorder(repo *roles.Repo, config roles.Ledger) *recorder {
+	return &recorder{config: config, spool: ledgerSpool(repo)}
+}
+
+func ledgerSpool(repo *roles.Repo) ledger.Spool {
+	return ledger.Spool{Dir: filepath.Join(repo.CommonDir(), "imgops", "pending")}
+}
+
+func (r *recorder) off() bool { return r.config.Store == roles.LedgerOff }
+
+// entry is any record.
+type entry interface{ Entry() (ledger.Entry, error) }
+
+// keep takes a record. What goes wrong is told when the run ends.
+func (r *recorder) keep(record entry) {
+	if r.off() {
+		return
+	}
+	e, err := record.Entry()
+	if err == nil {
+		err = r.spool.Put(e)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err != nil {
+		r.errs = append(r.errs, err)
+	}
+}
+
+// ledgerStore opens the store that imgops.yaml names.
+func (a *app) ledgerStore(ctx context.Context, repo *roles.Repo, config roles.Config, c *clouds) (ledger.Store, error) {
+	place := config.Ledger.Store
+	if !strings.HasPrefix(place, "s3://") {
+		return ledger.OpenGit(repo.Root(), ledger.GitOptions{})
+	}
+	if c == nil {
+		var err error
+		if c, err = a.newClouds(ctx, config); err != nil {
+			return nil, err
+		}
+	}
+	creds, err := c.credentials(ctx, config.Build.Account)
+	if err != nil {
+		return nil, err
+	}
+	region := config.Ledger.Region
+	if region == "" {
+		region = config.Build.Region
+	}
+	sb, err := a.sandbox(ctx)
+	if err != nil {
+		return nil, err
+	}
+	api := s3.NewFromConfig(c.config(creds, region), func(o *s3.Options) { o.UsePathStyle = sb != nil })
+	return ledger.NewS3(api, place)
+}
+
+// flush stores what was kept, also what an earlier run could not store. Unless the ledger is required, what goes wrong is a
+// warning: the records stay where they are.
+func (s *session) flush(ctx context.Context) error {
+	r := s.ledger
+	if r == nil || r.off() || r.spool.Empty() && len(r.errs) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), flushTime, fmt.Errorf("it took longer than %s", flushTime))
+	defer cancel()
+	stop := s.log.beat()
+	defer stop()
+	s.log.say("ledger", "record", s.fleet.Config.Ledger.Store)
+	err := s.store(ctx)
+	s.log.done("ledger")
+	if err = errors.Join(append(r.errs, err)...); err == nil {
+		return nil
+	}
+	kept := fmt.Sprintf("what was done is not in the ledger yet: %v; it is kept in %s, and goes along with the next run here", err, r.spool.Dir)
+	if r.config.Required {
+		return &unrecordedError{kept, err}
+	}
+	fmt.Fprintln(s.Stderr, "warning: "+kept)
+	return nil
+}
+
+// unrecordedError says that a required ledger could not be written.
+type unrecordedError struct {
+	text string
+	err  error
+}
+
+func (e *unrecordedError) Error() string { return e.text }
+func (e *unrecordedError) Unwrap() error { return e.err }
+
+func (s *session) store(ctx context.Context) error {
+	store, err := s.ledgerStore(ctx, s.repo, s.fleet.Config, s.clouds)
+	if err != nil {
+		return err
+	}
+	_, twice, err := s.ledger.spool.Flush(ctx, store, ledgerMessage)
+	for _, path := range twice {
+		s.note("the ledger has %s already, as another run has told it, and keeps that", path)
+	}
+	return err
+}
+
+// ledgerMessage is the commit message. CI systems are asked to start nothing for it.
+func ledgerMessage(entries []ledger.Entry) string {
+	var subjects []string
+	for _, e := range entries {
+		r, err := ledger.Read(e.Path, e.Data)
+		switch {
+		case err != nil:
+		case r.Image != nil:
+			subjects = append(subjects, "built "+r.Image.Role+" "+r.Image.Image)
+		case r.Verification != nil:
+			subjects = append(subjects, "verified "+r.Verification.Role+" "+r.Verification.Image)
+		case r.Event != nil:
+			subjects = append(subjects, r.Event.Action+" "+r.Event.Role)
+		}
+	}
+	title := fmt.Sprintf("imgops: %d records", len(entries))
+	if len(subjects) == 1 {
+		title = "imgops: " + subjects[0]
+	}
+	return title + "\n\n" + strings.Join(subjects, "\n") + "\n\n[skip ci]\n"
+}
+
+// maxProblems is how many bad entries one message names.
+const maxProblems = 10
+
+// requireLedger ends a promotion before anything is changed when the ledger is required and cannot be written, was rewritten,
+// or holds what does not belong there.
+func (s *session) requireLedger(ctx context.Context, names []string) error {
+	if !s.ledger.config.Required {
+		return nil
+	}
+	s.log.say("ledger", "look whether it can be written", s.fleet.Config.Ledger.Store)
+	defer s.log.done("ledger")
+	store, err := s.ledgerStore(ctx, s.repo, s.fleet.Config, s.clouds)
+	if err == nil {
+		err = store.Ready(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("nothing is promoted: imgops.yaml requires the ledger: %w", err)
+	}
+	problems, err := ledger.Ledger{Store: store, Spool: s.ledger.spool}.Check(ctx, names)
+	if err != nil {
+		return fmt.Errorf("nothing is promoted: imgops.yaml requires the ledger: %w", err)
+	}
+	if len(problems) == 0 {
+		return nil
+	}
+	return &garbageError{store.String(), problems}
+}
+
+// garbageError names what does not belong in the ledger.
+type garbageError struct {
+	where    string
+	problems []ledger.Problem
+}
+
+func (e *garbageError) Error() string {
+	text := fmt.Sprintf("nothing is promoted: imgops.yaml requires the ledger, and %s holds what imgops cannot read:", e.where)
+	for i, p := range e.problems {
+		if i == maxProblems {
+			text += fmt.Sprintf("\n  and %d more", len(e.problems)-i)
+			break
+		}
+		text += "\n  " + p.Error()
+	}
+	if strings.HasPrefix(e.where, "s3:") {
+		return text + "\nremove these objects: aws s3 rm " + e.where + "PATH"
+	}
+	return text + fmt.Sprintf("\nremove these files: git fetch origin %[1]s && git switch %[1]s && git rm PATH && git commit && git push origin %[1]s", ledger.Branch)
+}

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/imgops/imgops/images/ledger"
+	"github.com/imgops/imgops/roles"
+)
+
+// How long a command that only looks waits for the ledger's remote, and for AWS when the ledger has an answer, too.
+const (
+	syncTime = 10 * time.Second
+	askTime  = 20 * time.Second
+)
+
+// reading is the ledger of a fleet, opened to look. It needs no cloud.
+type reading struct {
+	*app
+	ledger ledger.Ledger
+	config roles.Config
+	off    bool
+	synced bool
+}
+
+// openReading opens the ledger of the fleet at hand, however broken its definitions are.
+func (a *app) openReading(ctx context.Context) (*reading, error) {
+	repo, err := a.openRepo(ctx)
+	if err != nil {
+		return nil, err
+	}
+	config, err := repo.PeekConfig(ctx)
+	if err != nil { // a bare repository, or an imgops.yaml that is being edited
+		fleet, loadErr := repo.Load(ctx, "HEAD")
+		if loadErr != nil {
+			return nil, loadErr
+		}
+		config = fleet.Config
+	}
+	r := &reading{app: a, config: config, ledger: ledger.Ledger{Spool: ledgerSpool(repo)}, off: config.Ledger.Store == roles.LedgerOff}
+	if r.off {
+		return r, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	store, err := a.ledgerStore(ctx, repo, config, nil)
+	if err != nil {
+		a.note("the ledger at %s could not be opened: %v", config.Ledger.Store, err)
+		return r, nil
+	}
+	r.ledger.Store = store
+	return r, nil
+}
+
+// sync gets what others have recorded, once. What cannot be asked is said, and what is known here counts.
+func (r *reading) sync(ctx context.Context) {
+	if r.synced || r.ledger.Store == nil {
+		return
+	}
+	r.synced = true
+	ctx, cancel := context.WithTimeoutCause(ctx, syncTime, fmt.Errorf("no answer within %s", syncTime))
+	defer cancel()
+	var rewritten *ledger.RewrittenError
+	switch err := r.ledger.Store.Sync(ctx); {
+	case errors.As(err, &rewritten):
+		fmt.Fprintf(r.Stderr, "warning: %v\n", err)
+	case err != nil:
+		r.note("not asked, so this is what this clone knows of the ledger: %v", err)
+	}
+}
+
+// book reads what the ledger knows of a role, and names what it cannot read.
+func (r *reading) book(ctx context.Context, role string) (*ledger.Book, error) {
+	book, err := r.ledger.Book(ctx, role)
+	if err != nil {
+		return nil, err
+	}
+	for i, p := range book.Problems {
+		if i == maxProblems {
+			r.note("and %d more entries of the ledger that cannot be read", len(book.Problems)-i)
+			break
+		}
+		r.note("skipped in the ledger: %v", p)
+	}
+	return book, nil
+}
+
+// empty says that the ledger knows nothing of the role.
+func emptyBook(b *ledger.Book) bool { return b == nil || len(b.Images)+len(b.Events) == 0 }
+
+// ask does what needs AWS. When the ledger has an answer too, it waits for askTime only, and an AWS that cannot be asked is
+// told instead of failing: answered is false then. Mistakes of the user's stay errors.
+func (r *reading) ask(ctx context.Context, known bool, do func(context.Context) error) (answered bool, err error) {
+	within := ctx
+	if known {
+		var cancel context.CancelFunc
+		within, cancel = context.WithTimeoutCause(ctx, askTime, fmt.Errorf("no answer within %s", askTime))
+		defer cancel()
+	}
+	err = do(within)
+	if err == nil || !known || ctx.Err() != nil || exitCode(ctx, err) != exitError {
+		return err == nil, err
+	}
+	r.note("AWS was not asked, so this is what the ledger knows: %v", err)
+	return false, nil
+}
