@@ -168,7 +168,7 @@ func (w *realWorld) requireRecord(t *testing.T, fleet, image string) {
 		require.NotEmpty(t, shown.Ledger.Tools["ansible-core"])
 		require.True(t, shown.Ledger.Verifications[0].Passed)
 		out, _ = w.imgops(t, dir, "show", d.B.Image)
-		require.Regexp(t, `verification +\S+ failed`, out)
+		require.Regexp(t, `verification +\S+ \S+ failed`, out)
 
 		out, _ = w.imgops(t, dir, "history", "web", "-o", "json")
 		events := decode[[]past](t, out)

@@ -112,8 +112,13 @@ func (c *Cloud) sign(r *http.Request, s scope, cred credential, body []byte, at 
 		}
 	}
 	sum := sha256.Sum256(body)
+	payload := hex.EncodeToString(sum[:])
+	if s.Service == "s3" {
+		payload = payloadSum(r, payload)
+	}
 	key := aws.Credentials{AccessKeyID: s.AccessKey, SecretAccessKey: cred.Secret}
-	if err := v4.NewSigner().SignHTTP(r.Context(), key, again, hex.EncodeToString(sum[:]), s.Service, s.Region, at); err != nil {
+	signer := v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = s.Service == "s3" })
+	if err := signer.SignHTTP(r.Context(), key, again, payload, s.Service, s.Region, at); err != nil {
 		return ""
 	}
 	signed, _ := parseScope(again.Header.Get("Authorization"))

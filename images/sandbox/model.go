@@ -235,6 +235,8 @@ type tables struct {
 	settings   *state.Table[settingsRow]
 	templates  *state.Table[templateRow]
 	reports    *state.Table[reportRow]
+	buckets    *state.Table[bucketRow]
+	objects    *state.Table[objectRow]
 }
 
 func openTables(dir string) (*state.Store, *tables, error) {
@@ -260,6 +262,8 @@ func (t *tables) load(s *state.Store) error {
 		load(s, &t.groups, "groups", func(r groupRow) []string { return []string{r.key()} }),
 		load(s, &t.images, "images", imageIndex),
 		load(s, &t.snapshots, "snapshots", snapshotIndex),
+		load(s, &t.buckets, "buckets", nil),
+		load(s, &t.objects, "objects", func(r objectRow) []string { return []string{r.Bucket} }),
 		load(s, &t.blobs, "blobs", func(r blobRow) []string { return []string{r.Parent} }),
 		load(s, &t.volumes, "volumes", volumeIndex),
 		load(s, &t.instances, "instances", instanceIndex),

@@ -22,6 +22,10 @@ func (c *Cloud) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		c.serveStatus(w, r)
 		return
 	}
+	if s, _ := parseScope(r.Header.Get("Authorization")); s.Service == "s3" {
+		c.serveS3(w, r, s)
+		return
+	}
 	requestID := newUUID()
 	s, signed := parseScope(r.Header.Get("Authorization"))
 	service := s.Service

@@ -1,0 +1,185 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/stretchr/testify/require"
+
+	"github.com/imgops/imgops/images/ledger"
+)
+
+// shared gives the API world's fleet a remote, and says where that is. setting is its `ledger:` line.
+func (w *apiWorld) shared(setting string) string {
+	w.t.Helper()
+	config, err := os.ReadFile(filepath.Join(w.fleet, "imgops.yaml"))
+	require.NoError(w.t, err)
+	w.write("imgops.yaml", string(config)+setting+"\n")
+	bare := filepath.Join(w.t.TempDir(), "origin.git")
+	w.git("init", "-q", "--bare", "-b", "main", bare)
+	w.git("remote", "add", "origin", bare)
+	return bare
+}
+
+// merged commits the role with other content, pushes it and has its image verified, ready for main.
+func (w *apiWorld) merged(content string) string {
+	w.t.Helper()
+	w.commit(content)
+	w.git("push", "-q", "origin", "main")
+	return w.bake()
+}
+
+// recorded lists the ledger's entries on the remote.
+func (w *apiWorld) recorded(bare string) []string {
+	w.t.Helper()
+	if w.git("--git-dir", bare, "for-each-ref", "refs/heads/"+ledger.Branch) == "" {
+		return nil
+	}
+	return strings.Split(w.git("--git-dir", bare, "ls-tree", "-r", "--name-only", ledger.Branch), "\n")
+}
+
+// kept says whether something waits for the next run.
+func (w *apiWorld) kept() bool {
+	return !ledger.Spool{Dir: filepath.Join(w.fleet, ".git", "imgops", "pending")}.Empty()
+}
+
+func protect(t *testing.T, bare string, on bool) {
+	t.Helper()
+	hook := filepath.Join(bare, "hooks", "pre-receive")
+	if !on {
+		require.NoError(t, os.Remove(hook))
+		return
+	}
+	require.NoError(t, os.MkdirAll(filepath.Dir(hook), 0o755))
+	script := "#!/bin/sh\nwhile read old new ref; do [ $ref = refs/heads/imgops-ledger ] && exit 1; done\nexit 0\n"
+	require.NoError(t, os.WriteFile(hook, []byte(script), 0o755)) //nolint:gosec // a hook is run
+}
+
+// TestLedgerBestEffort has a remote that takes no record for a while: the pipeline goes on with a warning, and the next run
+// takes the record along.
+func TestLedgerBestEffort(t *testing.T) {
+	w := newAPIWorld(t)
+	bare := w.shared("")
+	one := w.merged("one")
+	protect(t, bare, true)
+	_, errs := w.do(exitDone, "ci", "--event", "push")
+	require.Contains(t, errs, "warning: what was done is not in the ledger yet")
+	require.Contains(t, errs, "goes along with the next run here")
+	w.requireDefaults(one, "current")
+	require.Empty(t, w.recorded(bare))
+	require.True(t, w.kept())
+	out, _ := w.do(exitDone, "history", "web", "-o", "json")
+	require.Contains(t, out, `"by"`, "what is kept can be read")
+
+	protect(t, bare, false)
+	_, errs = w.do(exitDone, "ci", "--event", "push")
+	require.NotContains(t, errs, "warning")
+	require.Len(t, w.recorded(bare), 1)
+	require.False(t, w.kept())
+
+	t.Log("one commit for a run, and none for one that does nothing")
+	tip := w.git("--git-dir", bare, "rev-parse", ledger.Branch)
+	w.do(exitDone, "ci", "--event", "push")
+	require.Equal(t, tip, w.git("--git-dir", bare, "rev-parse", ledger.Branch))
+	w.do(exitDone, "hold", "web", "--reason", "freeze")
+	require.Equal(t, "2", w.git("--git-dir", bare, "rev-list", "--count", ledger.Branch))
+	require.Contains(t, w.git("--git-dir", bare, "log", "-1", "--format=%B", ledger.Branch), "imgops: hold web")
+	require.Contains(t, w.git("--git-dir", bare, "log", "-1", "--format=%B", ledger.Branch), "[skip ci]")
+	require.Empty(t, w.git("status", "--porcelain"))
+}
+
+// TestLedgerRequired has a required ledger that cannot be written, was rewritten, or holds garbage: nothing is promoted.
+func TestLedgerRequired(t *testing.T) {
+	w := newAPIWorld(t)
+	bare := w.shared("ledger: required")
+	one := w.merged("one")
+
+	t.Log("the remote is away")
+	require.NoError(t, os.Rename(bare, bare+".away"))
+	_, errs := w.do(exitError, "ci", "--event", "push")
+	require.Contains(t, errs, "nothing is promoted: imgops.yaml requires the ledger")
+	w.requireDefaults("", "missing")
+	require.NoError(t, os.Rename(bare+".away", bare))
+
+	t.Log("the remote takes no push: that shows when it is pushed, and is an error; the record goes along later")
+	protect(t, bare, true)
+	_, errs = w.do(exitError, "ci", "--event", "push")
+	require.Contains(t, errs, "what was done is not in the ledger yet")
+	require.True(t, w.kept())
+	protect(t, bare, false)
+	w.do(exitDone, "ci", "--event", "push")
+	require.Len(t, w.recorded(bare), 1)
+	w.requireDefaults(one, "current")
+
+	t.Log("garbage")
+	two := w.merged("two")
+	work := filepath.Join(t.TempDir(), "work")
+	w.git("clone", "-q", "--branch", ledger.Branch, bare, work)
+	write(t, filepath.Join(work, "README.md"), "hello\n")
+	w.git("-C", work, "add", "-A")
+	w.git("-C", work, "commit", "-qm", "hello")
+	w.git("-C", work, "push", "-q", "origin", ledger.Branch)
+	_, errs = w.do(exitError, "ci", "--event", "push")
+	require.Contains(t, errs, "README.md: it is no file that imgops has written")
+	require.Contains(t, errs, "git rm PATH")
+	w.requireDefaults(one, "behind")
+	w.git("-C", work, "rm", "-q", "README.md")
+	w.git("-C", work, "commit", "-qm", "away")
+	w.git("-C", work, "push", "-q", "origin", ledger.Branch)
+	w.do(exitDone, "ci", "--event", "push")
+	w.requireDefaults(two, "current")
+
+	t.Log("rewritten")
+	w.merged("three")
+	w.git("-C", work, "push", "-q", "--force", "origin", "HEAD~2:"+ledger.Branch)
+	_, errs = w.do(exitError, "ci", "--event", "push")
+	require.Contains(t, errs, "was rewritten")
+	require.Contains(t, errs, "to have the old state back: git push --force origin ")
+	w.requireDefaults(two, "behind")
+	t.Log("a rollback at night is not held up by it, and is an error all the same")
+	_, errs = w.do(exitError, "rollback", "web", "--reason", "night")
+	require.Contains(t, errs, "was rewritten")
+	w.requireDefaults(one, "held")
+	_, errs = w.do(exitDone, "history", "web")
+	require.Contains(t, errs, "was rewritten")
+}
+
+// TestLedgerOff keeps nothing.
+func TestLedgerOff(t *testing.T) {
+	w := newAPIWorld(t)
+	bare := w.shared("ledger: off")
+	one := w.merged("one")
+	w.do(exitDone, "ci", "--event", "push")
+	w.requireDefaults(one, "current")
+	require.Empty(t, w.recorded(bare))
+	require.False(t, w.kept())
+	_, errs := w.do(exitUsage, "diff", "web")
+	require.Contains(t, errs, "ledger: off")
+}
+
+// TestLedgerInS3 keeps the ledger in a bucket of the build account, which is not there at first.
+func TestLedgerInS3(t *testing.T) {
+	w := newAPIWorld(t)
+	bare := w.shared("ledger: {store: s3://acme-ledger/fleet, required: true}")
+	one := w.merged("one")
+	_, errs := w.do(exitError, "ci", "--event", "push")
+	require.Contains(t, errs, "nothing is promoted: imgops.yaml requires the ledger")
+	api := s3.New(s3.Options{
+		Region: "us-east-1", BaseEndpoint: aws.String(w.box.URL), UsePathStyle: true, Credentials: credentials.NewStaticCredentialsProvider("SANDBOX111111111111", "sandbox", ""),
+	})
+	_, err := api.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String("acme-ledger")})
+	require.NoError(t, err)
+	w.do(exitDone, "ci", "--event", "push")
+	w.requireDefaults(one, "current")
+	require.Empty(t, w.recorded(bare))
+	list, err := api.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: aws.String("acme-ledger"), Prefix: aws.String("fleet/events/web/")})
+	require.NoError(t, err)
+	require.Len(t, list.Contents, 1)
+	out, _ := w.do(exitDone, "history", "web", "-o", "json")
+	require.Contains(t, out, `"by"`)
+}
