@@ -38,7 +38,7 @@ func ledgerSpool(repo *roles.Repo) ledger.Spool {
 	return ledger.Spool{Dir: filepath.Join(repo.CommonDir(), "imgops", "pending")}
 }
 
-func (r *recorder) off() bool { return r.config.Store == roles.LedgerOff }
+func (r *recorder) off() bool { return r == nil || r.config.Store == roles.LedgerOff }
 
 // entry is any record.
 type entry interface{ Entry() (ledger.Entry, error) }
@@ -91,7 +91,7 @@ func (a *app) ledgerStore(ctx context.Context, repo *roles.Repo, config roles.Co
 // warning: the records stay where they are.
 func (s *session) flush(ctx context.Context) error {
 	r := s.ledger
-	if r == nil || r.off() || r.spool.Empty() && len(r.errs) == 0 {
+	if r.off() || r.spool.Empty() && len(r.errs) == 0 {
 		return nil
 	}
 	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), flushTime, fmt.Errorf("it took longer than %s", flushTime))
@@ -161,7 +161,7 @@ const maxProblems = 10
 // requireLedger ends a promotion before anything is changed when the ledger is required and cannot be written, was rewritten,
 // or holds what does not belong there.
 func (s *session) requireLedger(ctx context.Context, names []string) error {
-	if !s.ledger.config.Required {
+	if s.ledger.off() || !s.ledger.config.Required {
 		return nil
 	}
 	s.log.say("ledger", "look whether it can be written", s.fleet.Config.Ledger.Store)
