@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/stretchr/testify/require"
@@ -64,7 +65,9 @@ func newQEMUWorld(t *testing.T) *realWorld {
 	if err := machines.ProbeQEMU(); err != nil {
 		t.Skipf("qemu machines cannot run here: %v", err)
 	}
-	return newMachinelessWorld(t)
+	w := newMachinelessWorld(t)
+	w.patience = 10 * time.Minute // for emulated machines on a busy computer
+	return w
 }
 
 // onRequest skips what boots virtual machines to the end.
@@ -80,7 +83,7 @@ func onRequest(t *testing.T) {
 func TestQEMUServerKilled(t *testing.T) {
 	w := newQEMUWorld(t)
 	w.sandboxUp(t, "qemu")
-	neighbour := &realWorld{dir: w.dir, binary: w.binary, sandbox: w.sandbox + "-b", env: w.env}
+	neighbour := &realWorld{dir: w.dir, binary: w.binary, sandbox: w.sandbox + "-b", env: w.env, patience: w.patience}
 	neighbour.sandboxUp(t, "qemu")
 	beside := neighbour.launch(t)
 	neighbour.awaitState(t, beside, types.InstanceStateNameRunning)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -100,7 +101,7 @@ func (w *realWorld) killProcess(t *testing.T, pid int) {
 
 func (w *realWorld) poll(t *testing.T, what string, done func(context.Context) (bool, error)) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), cmp.Or(w.patience, 2*time.Minute))
 	defer cancel()
 	require.NoError(t, images.Poll(ctx, done), what)
 }

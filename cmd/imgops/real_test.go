@@ -25,12 +25,13 @@ import (
 
 // realWorld is imgops as users have it: the built binary, a sandbox of its own, and fleets in Git.
 type realWorld struct {
-	dir     string
-	binary  string
-	sandbox string
-	env     []string
-	url     string
-	inside  []string // what leads to the namespaces in which commands run, if not here
+	dir      string
+	binary   string
+	sandbox  string
+	env      []string
+	url      string
+	patience time.Duration // with what is waited for; 0: two minutes
+	inside   []string      // what leads to the namespaces in which commands run, if not here
 }
 
 func newRealWorld(t *testing.T) *realWorld {
