@@ -7,11 +7,13 @@
 // and [Fleet.Materialize] writes exactly the files that a digest covers: what is not in the digest is not there when
 // the image is built, so a missed reference fails a build and can never make a stale image.
 //
-// How it is laid out: repo*.go opens Git; tree.go and store.go are the file trees that everything else reads;
-// worktree.go and index.go make such a tree from a checkout; yaml.go, config_parse.go, image_parse.go and lock.go
-// parse; link.go checks files against each other, suites.go that there are tests, conflict.go that a merge left nothing
-// behind; reach.go, scan.go, refer.go and jinja.go follow Ansible's references, and where one cannot be followed, every
-// file counts; digest.go and explain.go compute and compare; quiet.go remembers between runs what costs most to find out.
+// How it is laid out: open.go and repo*.go open Git, fetch.go gets what a CI's clone lacks (with the git binary, and
+// only where AllowFetch says so), lfs.go finds what Git LFS keeps; tree.go and store.go are the file trees that
+// everything else reads; worktree.go and index.go make such a tree from a checkout; yaml.go, config_parse.go,
+// image_parse.go and lock.go parse; link.go checks files against each other, suites.go that there are tests,
+// conflict.go that a merge left nothing behind; reach.go, scan.go, refer.go and jinja.go follow Ansible's references,
+// and where one cannot be followed, every file counts; digest.go and explain.go compute and compare; quiet.go
+// remembers between runs what costs most to find out.
 //
 // What does not live here: anything about AWS, images that exist, or how a role is applied to a machine.
 package roles
