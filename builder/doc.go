@@ -9,6 +9,8 @@
 // ansible_connection is refused, since paramiko is given no key to accept. What a play does on localhost stays there. Tasks
 // that are delegated to other hosts over ssh fail: their keys are not known.
 //
+// Several runs that want the same digest at once build it once: Once keeps the others waiting, by a lease in SSM.
+//
 // What a role should be is known by package roles, how a temporary machine is launched by images/machine. Whether an
 // image must be built, is good, or goes anywhere is decided elsewhere: builder does not import verifier or promoter.
 package builder

@@ -156,6 +156,9 @@ func (m *Machine) waitState(ctx context.Context, want types.InstanceStateName) (
 		if state == types.InstanceStateNamePending || state == types.InstanceStateNameStopping || state == types.InstanceStateNameRunning {
 			return false, nil
 		}
+		if state == types.InstanceStateNameShuttingDown && got.StateReason == nil && want != state {
+			return false, nil // on its way to the end, and why is told a moment later: it decides whether another type is tried
+		}
 		m.gone = state == types.InstanceStateNameTerminated
 		return false, &endedError{state: state, want: want, reason: got.StateReason}
 	})
