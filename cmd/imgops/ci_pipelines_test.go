@@ -100,7 +100,7 @@ func TestPipelineStructure(t *testing.T) {
 	}{
 		{"github", ".github/workflows/imgops.yml", "jobs.ci.steps.0.with.fetch-depth", 0},
 		{"github", ".github/workflows/imgops.yml", "permissions.id-token", "write"},
-		{"github", ".github/workflows/imgops.yml", "permissions.contents", "read"},
+		{"github", ".github/workflows/imgops.yml", "permissions.contents", "write"},
 		{"github", ".github/workflows/imgops.yml", "on.push.branches.0", "main"},
 		{"github", ".github/workflows/imgops.yml", "concurrency.cancel-in-progress", "${{ github.event_name == 'pull_request' }}"},
 		{"gitlab", ".gitlab/imgops.yml", ".imgops.variables.GIT_DEPTH", "0"},
