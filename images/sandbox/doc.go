@@ -1,4 +1,4 @@
-// Package sandbox is an EC2-compatible cloud in this process: the calls of EC2, SSM Parameter Store, STS and KMS that
+// Package sandbox is an EC2-compatible cloud in this process: the calls of EC2, SSM Parameter Store, STS, KMS and S3 that
 // image work needs, for any number of accounts in all Regions, over HTTP. Its clients are aws-sdk-go-v2, the AWS CLI, boto3 and
 // what is built on them; it is not a library to call. Its instances are as real as the machines.Driver that it is given.
 //
@@ -22,6 +22,8 @@
 //   - jobs_*.go: a job looks at the row, does what its state asks for, and stores the final state. Since it reads all it
 //     needs from the row, recover.go gets a sandbox that was killed going again by running the same jobs.
 //   - server.go encodes the answer of EC2 and STS as XML, server_json.go that of SSM and KMS as JSON.
+//   - s3.go goes its own way, for S3's calls are methods and paths: buckets and whole objects in path style, conditional writes
+//     and listings. What it lacks is NotImplemented.
 //
 // # Where to add an action
 //
