@@ -75,6 +75,19 @@ func fileStamp(f *os.File) (dirStamp, bool) {
 	return stampOf(&st), err == nil
 }
 
+// keepsTimes are the file systems known to give a directory a new time whenever a name in it changes. Git tries that out
+// before it turns on its own cache (git-update-index(1), --test-untracked-cache), which takes seconds.
+var keepsTimes = []int64{
+	unix.EXT4_SUPER_MAGIC, unix.XFS_SUPER_MAGIC, unix.BTRFS_SUPER_MAGIC, unix.TMPFS_MAGIC, unix.OVERLAYFS_SUPER_MAGIC, unix.F2FS_SUPER_MAGIC,
+}
+
+// hasSureTimes says whether an open file lies on such a file system.
+func hasSureTimes(f *os.File) bool {
+	var st unix.Statfs_t
+	err := unix.Fstatfs(int(f.Fd()), &st)
+	return err == nil && slices.Contains(keepsTimes, int64(st.Type)) //nolint:unconvert // the width differs between architectures
+}
+
 // list reads the names in a directory, sorted; a missing one is empty. The stamp is from before the names were read.
 func (d *diskRoot) list(rel string) ([]diskFile, dirStamp, error) {
 	fd, err := unix.Openat(d.fd, here(rel), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)

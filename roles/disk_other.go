@@ -34,6 +34,8 @@ func (d *diskRoot) list(rel string) ([]diskFile, dirStamp, error) {
 // stamp is for Linux: elsewhere every directory is read anew.
 func (d *diskRoot) stamp(string) (dirStamp, bool) { return dirStamp{}, false }
 
+func hasSureTimes(*os.File) bool { return false }
+
 func fileStamp(*os.File) (dirStamp, bool) { return dirStamp{}, false }
 
 // lstat looks at one path. It does not fill what Git's index remembers, so every tracked file is hashed: slower than

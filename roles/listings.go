@@ -77,8 +77,8 @@ func (l *listings) keep(rel string, of dirListing, added bool) {
 	l.added = l.added || added
 }
 
-// tick asks the file system for its time, once: it is the time of a file made now. Where none can be made, it is the
-// beginning of time, and nothing is remembered.
+// tick asks the file system for its time, once: it is the time of a file made now. Where none can be made, and where the
+// file system is not known to keep the times of directories well, it is the beginning of time, and nothing is remembered.
 func (l *listings) tick() dirStamp {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -93,7 +93,7 @@ func (l *listings) tick() dirStamp {
 	if err != nil {
 		return *l.clock
 	}
-	if stamp, ok := fileStamp(f); ok {
+	if stamp, ok := fileStamp(f); ok && hasSureTimes(f) {
 		*l.clock = stamp
 	}
 	_ = f.Close() // nothing was written
