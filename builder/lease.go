@@ -24,6 +24,7 @@ type Turn struct {
 	Digest   string
 	Run      string
 	Commit   string
+	Again    bool // build even where an image of the digest is there, unless another run is about to make one
 	Progress images.Progress
 }
 
@@ -32,8 +33,8 @@ func (t Turn) name() string {
 	return fmt.Sprintf("/imgops/%s/%s/building/%s", t.Fleet, t.Role, digest[:min(len(digest), 12)])
 }
 
-// Once lets one run at a time build a digest. The run that comes second waits, and then takes what made finds: the image
-// of the first. Where that finds none (an image without an id), it builds after all.
+// Once lets one run at a time build a digest. The run that comes second waits, or comes when the first has just finished,
+// and takes what made finds: the image of the first. Where that finds none (an image without an id), it builds.
 func Once(ctx context.Context, clients images.Clients, t Turn, made, build func(context.Context) (images.Image, error)) (img images.Image, err error) {
 	leases, err := images.OpenLeases(ctx, clients, t.Location, time.Now)
 	if err != nil {
@@ -53,7 +54,7 @@ func Once(ctx context.Context, clients images.Clients, t Turn, made, build func(
 		defer cancel()
 		err = errors.Join(err, leases.Return(back, renewed()))
 	}()
-	if waited {
+	if waited || !t.Again {
 		if img, err := made(ctx); err != nil || img.ID != "" {
 			return img, err
 		}

@@ -62,10 +62,22 @@ func TestOnce(t *testing.T) {
 	}
 	require.EqualValues(t, 1, built.Load())
 
-	// Another digest does not wait, and a run that finds no image after waiting builds.
-	other := turn("r9")
-	other.Digest = "sha256:fedcba9876543210"
-	_, err = Once(t.Context(), cloud, other, made, build)
+	// A run that comes after all of them takes the image, too, unless it is told to build again.
+	late, err := Once(t.Context(), cloud, turn("r4"), made, build)
+	require.NoError(t, err)
+	require.Equal(t, "ami-1", late.ID)
+	require.EqualValues(t, 1, built.Load())
+	again := turn("r5")
+	again.Again = true
+	_, err = Once(t.Context(), cloud, again, made, build)
 	require.NoError(t, err)
 	require.EqualValues(t, 2, built.Load())
+
+	// Another digest does not wait.
+	other := turn("r9")
+	other.Digest = "sha256:fedcba9876543210"
+	image.Store(nil)
+	_, err = Once(t.Context(), cloud, other, made, build)
+	require.NoError(t, err)
+	require.EqualValues(t, 3, built.Load())
 }

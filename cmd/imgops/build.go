@@ -45,7 +45,9 @@ func (a *app) runBuild(ctx context.Context, names []string, force bool) error {
 		return err
 	}
 	if force {
+		s.again = map[string]bool{}
 		for _, r := range selected {
+			s.again[r.Name] = true
 			d := found.decisions[r.Name]
 			d.Action, d.Reason, d.Rejected = images.ActionBuild, "asked for with --force", ""
 			found.decisions[r.Name] = d
@@ -113,7 +115,7 @@ func (w *worker) build(ctx context.Context, r *roles.Role, base images.Image) (i
 		return w.bake(ctx, r, base)
 	}
 	turn := builder.Turn{
-		Location: w.home, Fleet: w.fleet.Config.Fleet, Role: r.Name, Digest: r.Digest, Run: w.run(), Commit: w.fleet.Revision.Commit, Progress: w.log.of(r.Name),
+		Location: w.home, Fleet: w.fleet.Config.Fleet, Role: r.Name, Digest: r.Digest, Run: w.run(), Commit: w.fleet.Revision.Commit, Again: w.again[r.Name], Progress: w.log.of(r.Name),
 	}
 	return builder.Once(ctx, w.clouds, turn, func(ctx context.Context) (images.Image, error) { return w.built(ctx, r) },
 		func(ctx context.Context) (images.Image, error) { return w.bake(ctx, r, base) })
