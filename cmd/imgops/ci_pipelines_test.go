@@ -193,7 +193,7 @@ func proposals(t *testing.T, system string) string {
 	if system == "jenkins" {
 		found := regexp.MustCompile(`(?s)sh '''(.*?)'''`).FindStringSubmatch(rendered(t, system, "")["Jenkinsfile"])
 		require.Len(t, found, 2)
-		return "imgops update\n" + found[1]
+		return "imgops update --pull-request .imgops/update.md\n" + found[1]
 	}
 	var script string
 	for _, data := range rendered(t, system, "") {
@@ -253,14 +253,14 @@ func TestProposalScripts(t *testing.T) {
 			for _, name := range []string{"imgops", "gh", "go", "apt-get", "buildkite-agent", "travis_terminate"} {
 				body := "#!/bin/sh\nexit 0\n"
 				if name == "imgops" {
-					body = "#!/bin/sh\nif [ \"$1\" = update ] && [ -e new-lock ]; then cat new-lock > imgops.lock; fi\n"
+					body = "#!/bin/sh\nif [ \"$1\" = update ] && [ -e new-lock ]; then cat new-lock > imgops.lock; mkdir -p .imgops; printf 'Update\\n\\nbases\\n' > \"$3\"; fi\n"
 				}
 				require.NoError(t, os.WriteFile(filepath.Join(tools, name), []byte(body), 0o755))
 			}
 			sh(dir, "git config --global init.defaultBranch main && git config --global receive.advertisePushOptions true\n"+
 				"git config --global url."+origin+".insteadOf https://oauth2:t@gitlab.example.com/acme/fleet.git\n"+
 				"git config --global --add url."+origin+".insteadOf https://x-access-token:t@github.com/acme/fleet.git\n"+
-				"git init -q --bare origin.git && git clone -q origin.git clone 2>/dev/null && cd clone && echo new-lock > .gitignore && git add . &&"+
+				"git init -q --bare origin.git && git clone -q origin.git clone 2>/dev/null && cd clone && printf 'new-lock\\n.imgops\\n' > .gitignore && git add . &&"+
 				"git commit -qm one && git push -q origin main")
 			sh(clone, exitAsSubshell(script))
 			require.NotContains(t, sh(origin, "git branch"), "imgops-update", "no new image, no branch")

@@ -83,9 +83,9 @@ func (j *ciJob) source() string {
 	if j.fleet != nil {
 		parts = append(parts, "commit "+shortCommit(j.fleet.Revision.Commit))
 	}
-	if run := j.set.Run; run != "" && j.event.RunURL != "" {
+	if run := j.run(); j.event.RunURL != "" {
 		parts = append(parts, fmt.Sprintf("run [%s](%s)", markdown(run), strings.NewReplacer(" ", "%20", ")", "%29").Replace(j.event.RunURL)))
-	} else if run != "" {
+	} else {
 		parts = append(parts, "run "+markdown(run))
 	}
 	if j.event.Actor != "" {

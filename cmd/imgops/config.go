@@ -24,6 +24,8 @@ type app struct {
 	log   *progress
 	calls callCounter
 
+	runOnce    sync.Once
+	runID      string // see run
 	repo       *roles.Repo
 	probe      sync.Once
 	sandboxE   *sandboxEndpoint // nil on AWS

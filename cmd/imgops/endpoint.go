@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -156,10 +157,10 @@ func writeLock(path string, l roles.Lock) error {
 
 // run is the id of this run: IMGOPS_RUN (so that a repeated CI job goes on with what it began), or a new one.
 func (a *app) run() string {
-	if a.set.Run == "" {
+	a.runOnce.Do(func() {
 		var b [3]byte
 		_, _ = rand.Read(b[:]) // never fails (crypto/rand)
-		a.set.Run = time.Now().UTC().Format("20060102t150405") + "-" + hex.EncodeToString(b[:])
-	}
-	return a.set.Run
+		a.runID = cmp.Or(a.set.Run, time.Now().UTC().Format("20060102t150405")+"-"+hex.EncodeToString(b[:]))
+	})
+	return a.runID
 }

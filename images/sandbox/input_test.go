@@ -75,7 +75,7 @@ func TestBadInput(t *testing.T) {
 		{"sts", "", "Action=AssumeRole&Color=red&RoleArn=a&RoleSessionName=b", 400, "UnknownParameter", "Color"},
 		{"sts", "", "Action=AssumeRole&RoleSessionName=b", 400, "MissingParameter", "RoleArn"},
 		{"sts", "", "Action=Bake", 400, "InvalidAction", "Bake"},
-		{"s3", "", "Action=GetObject", 400, "InvalidAction", "s3"},
+		{"sns", "", "Action=Publish", 400, "InvalidAction", "sns"},
 		{"ssm", "AmazonSSM.PutParameter", `{"Name": `, 400, "SerializationException", "not valid JSON"},
 		{"ssm", "AmazonSSM.PutParameter", `["a"]`, 400, "SerializationException", "array"},
 		{"ssm", "AmazonSSM.PutParameter", `{"Name": "/a", "Overwrite": "yes"}`, 400, "SerializationException", "Overwrite"},
