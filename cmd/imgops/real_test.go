@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -143,7 +144,7 @@ func (w *realWorld) config(t *testing.T, loc images.Location) aws.Config {
 	cfg, err := config.LoadDefaultConfig(t.Context(), config.WithRegion(loc.Region), config.WithBaseEndpoint(w.url),
 		config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider("SANDBOX"+loc.Account, "sandbox", "")))
 	require.NoError(t, err)
-	cfg.HTTPClient = plainBodies{cfg.HTTPClient}
+	cfg.HTTPClient = plainBodies{http.DefaultClient}
 	return cfg
 }
 
