@@ -93,7 +93,7 @@ func (b *Builder) build(ctx context.Context, req Request, limit time.Duration) (
 	if img, err := k.findFinished(ctx); err != nil || img.ID != "" {
 		return img, err
 	}
-	err = machine.RunSteps(ctx, machine.NewState(req.Progress), k.steps()...)
+	err = machine.RunSteps(ctx, machine.NewState(req.Progress, req.Run), k.steps()...)
 	if err == nil || onlyLeftovers(err) {
 		return k.image, err
 	}

@@ -21,6 +21,9 @@ type Lease struct {
 	version int64
 }
 
+// Ends says when another run may take the lease, if it is not renewed: hours, minutes and seconds in UTC.
+func (l Lease) Ends() string { return l.Until.Add(leaseGrace).UTC().Format("15:04:05 UTC") }
+
 // leaseGrace is how long after its end a lease is left alone: the clocks of two runners may differ.
 const leaseGrace = 15 * time.Second
 

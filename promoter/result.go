@@ -49,6 +49,9 @@ func (e *IncompleteError) Error() string {
 	if slices.ContainsFunc(e.Left, func(l Left) bool { return !refused(l.err) }) {
 		b.WriteString(", and running it again finishes the rest")
 	}
+	if !slices.ContainsFunc(e.Left, func(l Left) bool { return !errors.Is(l.err, context.Canceled) }) {
+		return "interrupted: " + b.String()
+	}
 	b.WriteString(":")
 	said := map[string]bool{}
 	for _, l := range e.Left {
@@ -94,7 +97,11 @@ func (a *applier) result(ctx context.Context) Result {
 		if err == nil {
 			err = errors.New("not reached")
 		}
-		r.Left = append(r.Left, Left{Step: *s, Reason: err.Error(), err: err})
+		reason := err.Error()
+		if errors.Is(err, context.Canceled) { // which call was under way helps nobody
+			reason = "interrupted"
+		}
+		r.Left = append(r.Left, Left{Step: *s, Reason: reason, err: err})
 	}
 	return r
 }

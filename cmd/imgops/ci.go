@@ -85,6 +85,9 @@ func (j *ciJob) work(ctx context.Context) ([]outcome, error) {
 		if err := j.refuseOffMain(ctx); err != nil {
 			return nil, err
 		}
+		if err := j.refuseChanged(ctx); err != nil {
+			return nil, err
+		}
 	}
 	list, err := j.selection(ctx)
 	if err != nil {

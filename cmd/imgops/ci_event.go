@@ -68,6 +68,19 @@ func (j *ciJob) prepare(ctx context.Context) error {
 	return j.decide(ctx)
 }
 
+// refuseChanged refuses to promote where files of the fleet differ from the commit. They would not be promoted, for what
+// counts is what is committed; but whoever changed them, a person or a step of the job, may believe that they are.
+func (j *ciJob) refuseChanged(ctx context.Context) error {
+	f, err := j.repo.LoadWorktree(ctx)
+	if errors.Is(err, roles.ErrNoWorktree) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return refuseDirty(f)
+}
+
 // decide says what is done about the event: the flag's, else the CI system's.
 func (j *ciJob) decide(ctx context.Context) error {
 	ev, main := j.event, j.fleet.Config.Main

@@ -154,11 +154,19 @@ func checkSettings(y *viper.Viper, file string) error {
 	return errors.Join(errs...)
 }
 
+// checkDir refuses a -C that names no directory.
+func (a *app) checkDir() error {
+	if info, err := os.Stat(a.set.Dir); err != nil || !info.IsDir() {
+		return &usageError{err: fmt.Errorf("%s is no directory; name the fleet's with -C", a.set.Dir)}
+	}
+	return nil
+}
+
 // openRepo opens the fleet's repository once.
 func (a *app) openRepo(ctx context.Context) (*roles.Repo, error) {
 	if a.repo == nil {
-		if info, err := os.Stat(a.set.Dir); err != nil || !info.IsDir() {
-			return nil, &usageError{err: fmt.Errorf("%s is no directory; name the fleet's with -C", a.set.Dir)}
+		if err := a.checkDir(); err != nil {
+			return nil, err
 		}
 		repo, err := roles.OpenRepo(ctx, a.set.Dir)
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -91,12 +92,30 @@ func forgetMachines(root string, gone []images.Leftover) error {
 	for _, k := range list {
 		for _, l := range gone {
 			if l.Kind == images.KindInstance && l.Run == k.run && l.Role == k.role {
-				errs = append(errs, os.RemoveAll(filepath.Dir(k.config)))
+				errs = append(errs, forgetSockets(k.config), os.RemoveAll(filepath.Dir(k.config)))
 				break
 			}
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// forgetSockets removes the directory of ssh's sockets that a machine's ssh_config names. It lies outside the fleet, where
+// paths are short enough for a socket.
+func forgetSockets(config string) error {
+	data, err := os.ReadFile(config)
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(data)) {
+		if socket, ok := strings.CutPrefix(strings.TrimSpace(line), "ControlPath "); ok {
+			dir := filepath.Dir(strings.ReplaceAll(strings.Trim(socket, `"`), "%%", "%"))
+			if strings.HasPrefix(filepath.Base(dir), "imgops-") {
+				return os.RemoveAll(dir)
+			}
+		}
+	}
+	return nil
 }
 
 // expired lists what has expired, and all of one run when it is named.

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/imgops/imgops/images/machine"
 )
 
 func loginCommand(a *app) *cobra.Command {
@@ -67,6 +69,11 @@ func (a *app) runLogin(ctx context.Context, want string, command []string) error
 	k := match[0] // the newest
 	if len(match) > 1 {
 		a.note("of %d machines, the newest: %s", len(match), k.label)
+	}
+	if len(command) > 1 { // ssh would join them with spaces; one alone is a command line for the shell there
+		for i, word := range command {
+			command[i] = machine.Quote(word)
+		}
 	}
 	cmd := exec.CommandContext(ctx, "ssh", append([]string{"-F", k.config, "machine"}, command...)...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = a.Stdin, a.Stdout, a.Stderr

@@ -21,6 +21,7 @@ func (t *table) add(cells ...string) {
 		if c == "" {
 			cells[i] = "-"
 		}
+		cells[i] = strings.ReplaceAll(cells[i], "\n", "; ") // a row is a line
 	}
 	t.Rows = append(t.Rows, cells)
 }

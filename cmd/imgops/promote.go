@@ -95,13 +95,20 @@ func (a *app) openClean(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	if f.Dirty {
-		return nil, &promoter.RefusedError{
-			Rule: promoter.RuleDirtyTree, Message: "these files of the fleet differ from commit " + shortCommit(f.Revision.Commit) + ": " + strings.Join(f.DirtyFiles, ", "),
-			Fix: "commit or undo them: git status",
-		}
+	if err := refuseDirty(f); err != nil {
+		return nil, err
 	}
 	return a.session(ctx, repo, f, early)
+}
+
+func refuseDirty(f *roles.Fleet) error {
+	if !f.Dirty {
+		return nil
+	}
+	return &promoter.RefusedError{
+		Rule: promoter.RuleDirtyTree, Message: "these files of the fleet differ from commit " + shortCommit(f.Revision.Commit) + ": " + strings.Join(f.DirtyFiles, ", "),
+		Fix: "commit or undo them: git status",
+	}
 }
 
 // candidate is a role with the image that is to become its default.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/imgops/imgops/images"
 	"github.com/imgops/imgops/roles"
+	"github.com/imgops/imgops/verifier/gossagent"
 )
 
 // session is an opened fleet with its digests, and the clients of its accounts.
@@ -90,13 +91,17 @@ func loadFleet(ctx context.Context, repo *roles.Repo, rev string) (*roles.Fleet,
 	return repo.Load(ctx, rev)
 }
 
-// complete says what is missing in this clone of the files of roles that have work to do, before anything is started.
+// complete says what is missing in this clone of the files of roles that have work to do, or wrong in their tests, before
+// anything is started.
 func (s *session) complete(ctx context.Context, list []*roles.Role, decisions map[string]images.Decision) error {
 	var busy []*roles.Role
 	for _, r := range list {
 		if a := decisions[r.Name].Action; a == images.ActionBuild || a == images.ActionVerify {
 			busy = append(busy, r)
 		}
+	}
+	if err := s.fleet.CheckSuites(ctx, busy, gossagent.Sections()); err != nil {
+		return err
 	}
 	return s.fleet.Complete(ctx, busy)
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/imgops/imgops/roles"
+	"github.com/imgops/imgops/verifier/gossagent"
 )
 
 func validateCommand(a *app) *cobra.Command {
@@ -19,7 +20,12 @@ func validateCommand(a *app) *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error {
 			open := a.openRepo
 			if rev == "" { // the files on disk can be checked before anything is committed
-				open = func(ctx context.Context) (*roles.Repo, error) { return roles.OpenWorktree(ctx, a.set.Dir) }
+				open = func(ctx context.Context) (*roles.Repo, error) {
+					if err := a.checkDir(); err != nil {
+						return nil, err
+					}
+					return roles.OpenWorktree(ctx, a.set.Dir)
+				}
 			}
 			repo, err := open(c.Context())
 			if err != nil {
@@ -27,6 +33,9 @@ func validateCommand(a *app) *cobra.Command {
 			}
 			f, err := loadFleet(c.Context(), repo, rev)
 			if err != nil {
+				return err
+			}
+			if err := f.CheckSuites(c.Context(), f.Roles, gossagent.Sections()); err != nil {
 				return err
 			}
 			type result struct {

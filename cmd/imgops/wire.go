@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -58,7 +59,10 @@ func (a *app) newClouds(ctx context.Context, c roles.Config) (*clouds, error) {
 		config.WithLogger(logging.Nop{}), // what matters comes back as an error
 		config.WithRegion(c.Build.Region),
 		config.WithRetryer(func() aws.Retryer {
-			return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts = attempts })
+			return retry.NewStandard(func(o *retry.StandardOptions) {
+				o.MaxAttempts = attempts
+				o.Retryables = append([]retry.IsErrorRetryable{retry.IsErrorRetryableFunc(unlessRefused)}, o.Retryables...)
+			})
 		}),
 		config.WithHTTPClient(awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
 			t.MaxIdleConnsPerHost = 16
@@ -84,6 +88,14 @@ func (a *app) newClouds(ctx context.Context, c roles.Config) (*clouds, error) {
 		base: base, roles: accountRoles(c), run: a.run(), accounts: map[string]*account{},
 		ec2: map[images.Location]*ec2.Client{}, ssm: map[images.Location]*ssm.Client{},
 	}, nil
+}
+
+// unlessRefused does not try again where nobody listens: that is a sandbox that is gone, and waiting does not bring it back.
+func unlessRefused(err error) aws.Ternary {
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return aws.FalseTernary
+	}
+	return aws.UnknownTernary
 }
 
 // accountRoles says which role leads to each account of the fleet; an account without one is not in the map.

@@ -88,7 +88,7 @@ func TestFailureLeavesNothing(t *testing.T) {
 				cloud.Fail(action, machinetest.Fault{Nth: 1, Err: errBoom, Effect: effect})
 				m := l.Machine(testSpec(t))
 				m.lost, m.keep = 200*time.Millisecond, true
-				err := RunSteps(t.Context(), NewState(nil), l.Steps(m)...)
+				err := RunSteps(t.Context(), NewState(nil, "r1"), l.Steps(m)...)
 				require.ErrorIs(t, err, errBoom)
 				require.Empty(t, cloud.Left())
 				require.False(t, errors.As(err, new(*LeftoverError)), err)
@@ -127,6 +127,7 @@ func TestWhatCannotBeRemovedIsNamed(t *testing.T) {
 			left := (*LeftoverError)(nil)
 			require.ErrorAs(t, err, &left)
 			require.Len(t, left.Errs, len(names))
+			require.ErrorContains(t, err, "imgops gc --run "+testSpec(t).Run)
 			for i, name := range names {
 				require.ErrorContains(t, left.Errs[i], name)
 			}
@@ -201,7 +202,7 @@ func TestForeignNamesAreNotTouched(t *testing.T) {
 	theirs.Run = "r2"
 	other := l.Machine(theirs)
 	other.name = m.name // as if the names of two runs met
-	err = RunSteps(t.Context(), NewState(nil), l.Steps(other)...)
+	err = RunSteps(t.Context(), NewState(nil, "r1"), l.Steps(other)...)
 	require.ErrorContains(t, err, "not of run r2")
 	require.Equal(t, before, cloud.Left())
 	require.NoError(t, m.Close(t.Context()))

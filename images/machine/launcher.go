@@ -55,7 +55,7 @@ func (l *Launcher) Via(d Dialer) *Launcher {
 func (l *Launcher) Launch(ctx context.Context, spec Spec, progress images.Progress) (*Machine, error) {
 	m := l.Machine(spec)
 	m.keep = true
-	if err := RunSteps(ctx, NewState(progress), l.Steps(m)...); err != nil {
+	if err := RunSteps(ctx, NewState(progress, m.spec.Run), l.Steps(m)...); err != nil {
 		return nil, err
 	}
 	return m, nil

@@ -83,7 +83,7 @@ func (m *Machine) Close(ctx context.Context) error {
 		}
 	}
 	if len(left) > 0 {
-		return &LeftoverError{Errs: left}
+		return &LeftoverError{Run: m.spec.Run, Errs: left}
 	}
 	return nil
 }

@@ -22,6 +22,7 @@ const stateKey = "imgops"
 type state struct {
 	ctx      context.Context // without the run's cancellation, for the undoing
 	progress images.Progress
+	run      string
 
 	mu   sync.Mutex
 	err  error
@@ -29,10 +30,10 @@ type state struct {
 	done bool
 }
 
-// NewState makes the bag for RunSteps.
-func NewState(progress images.Progress) multistep.StateBag {
+// NewState makes the bag for RunSteps. run is told where something could not be removed.
+func NewState(progress images.Progress, run string) multistep.StateBag {
 	bag := new(multistep.BasicStateBag)
-	bag.Put(stateKey, &state{ctx: context.Background(), progress: progress})
+	bag.Put(stateKey, &state{ctx: context.Background(), progress: progress, run: run})
 	return bag
 }
 
@@ -92,7 +93,7 @@ func RunSteps(ctx context.Context, bag multistep.StateBag, steps ...multistep.St
 	runner.Run(ctx, bag)
 	var left error
 	if len(s.left) > 0 {
-		left = &LeftoverError{Errs: s.left}
+		left = &LeftoverError{Run: s.run, Errs: s.left}
 	}
 	if s.done {
 		return left
@@ -121,14 +122,17 @@ func (finish) Run(_ context.Context, bag multistep.StateBag) multistep.StepActio
 func (finish) Cleanup(multistep.StateBag) {}
 
 // LeftoverError lists what could not be removed. `imgops gc` finds such things by their tags.
-type LeftoverError struct{ Errs []error }
+type LeftoverError struct {
+	Run  string // by which gc finds them before they expire
+	Errs []error
+}
 
 func (e *LeftoverError) Error() string {
 	texts := make([]string, len(e.Errs))
 	for i, err := range e.Errs {
 		texts[i] = err.Error()
 	}
-	return "not removed, run `imgops gc` later: " + strings.Join(texts, "; ")
+	return "not removed; once this is mended, run `imgops gc --run " + e.Run + "`: " + strings.Join(texts, "; ")
 }
 
 // Unwrap gives the causes.

@@ -170,7 +170,7 @@ func TestLaunchFallsBack(t *testing.T) {
 			m := machine.NewLauncher(api).Machine(machine.Spec{Location: at, Image: images.Image{ID: w.base(home), RootDevice: "/dev/xvda", DiskGiB: 2},
 				Purpose: "build", Fleet: "acme", Role: "web", Run: "r1", InstanceTypes: []string{"t3.small", "t3a.small"}, SSHUser: "admin",
 				Lifetime: time.Hour, WorkDir: filepath.Join(t.TempDir(), "work")})
-			require.NoError(t, machine.RunSteps(w.ctx, machine.NewState(nil), machine.KeyPair(m), machine.SecurityGroup(m), machine.Start(m), pass{clock, 3 * time.Second}))
+			require.NoError(t, machine.RunSteps(w.ctx, machine.NewState(nil, "r1"), machine.KeyPair(m), machine.SecurityGroup(m), machine.Start(m), pass{clock, 3 * time.Second}))
 			i := w.awaitInstance(api, m.ID, types.InstanceStateNameTerminated) // the steps undo what they made
 			require.Equal(t, "t3a.small", string(i.InstanceType))
 		})

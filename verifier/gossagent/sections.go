@@ -30,7 +30,7 @@ func checkSections(file, vars string) error {
 	if err := yaml.Unmarshal(data, &sections); err != nil {
 		return err
 	}
-	known := sectionNames()
+	known := Sections()
 	for _, name := range slices.Sorted(maps.Keys(sections)) {
 		if !slices.Contains(known, name) && !strings.HasPrefix(name, "x-") && !strings.ContainsAny(name[:min(1, len(name))], "_.") {
 			node := sections[name]
@@ -40,7 +40,8 @@ func checkSections(file, vars string) error {
 	return nil
 }
 
-func sectionNames() []string {
+// Sections are the names that goss knows at the top of a goss file.
+func Sections() []string {
 	var names []string
 	for field := range reflect.TypeFor[goss.GossConfig]().Fields() {
 		name, _, _ := strings.Cut(field.Tag.Get("yaml"), ",")
