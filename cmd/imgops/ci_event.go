@@ -221,11 +221,11 @@ func (j *ciJob) refuseForeign() error {
 func (j *ciJob) selection(ctx context.Context) ([]*roles.Role, error) {
 	list := j.listed
 	if !j.promote {
-		base, err := j.baseFleet(ctx, j.against)
+		base, err := j.baseline(ctx, j.against)
 		if err != nil {
 			return nil, j.explainBase(err)
 		}
-		affected := j.fleet.Affected(base)
+		affected := base.affected(j.fleet)
 		if j.level >= 0 {
 			affected = roles.WithAncestors(affected)
 		}

@@ -41,14 +41,14 @@ func (a *app) runPlan(ctx context.Context, o *planOptions, names []string) error
 	if err != nil {
 		return err
 	}
-	var base *roles.Fleet
+	var base baseline
 	if o.base != "" || o.explain {
-		if base, err = s.baseFleet(ctx, o.base); err != nil {
+		if base, err = s.baseline(ctx, o.base); err != nil {
 			return err
 		}
 	}
 	if o.base != "" {
-		list = intersect(list, s.fleet.Affected(base))
+		list = intersect(list, base.affected(s.fleet))
 	}
 	var found survey
 	var warnings map[string][]string
@@ -78,15 +78,14 @@ type plannedRole struct {
 	Warnings []string       `json:"warnings,omitempty"` // about the external base that the role starts from in the end
 }
 
-func (a *app) printPlan(found survey, list []*roles.Role, base *roles.Fleet, explain bool, warnings map[string][]string) error {
+func (a *app) printPlan(found survey, list []*roles.Role, base baseline, explain bool, warnings map[string][]string) error {
 	t := table{Header: []string{"ROLE", "DIGEST", "ACTION", "IMAGE", "REASON"}}
 	data := []plannedRole{}
 	for _, r := range list {
 		p := plannedRole{Decision: found.decisions[r.Name], Warnings: warnings[r.Name]}
 		t.add(r.Name, short(r.Digest), p.Action, p.Image, p.Reason)
 		if explain {
-			old, _ := base.Role(r.Name)
-			p.Changes = roles.Explain(old, r)
+			p.Changes = base.explain(r)
 			for _, c := range p.Changes {
 				t.Rows = append(t.Rows, []string{"", "", "", "", "  " + changeText(c)})
 			}
@@ -121,26 +120,6 @@ func shortValue(v string) string {
 		return v[:47] + "…"
 	}
 	return v
-}
-
-// baseFleet loads the fleet at the merge base of HEAD and a revision, with its digests.
-func (s *session) baseFleet(ctx context.Context, rev string) (*roles.Fleet, error) {
-	if rev == "" {
-		rev = s.mainRef()
-	}
-	base, err := s.repo.MergeBase(ctx, s.fleet.Revision.Commit, rev)
-	if err != nil {
-		return nil, err
-	}
-	f, err := s.repo.Load(ctx, base)
-	if err != nil {
-		return nil, err
-	}
-	pins, err := s.app.pins(ctx, f, s.clouds)
-	if err != nil {
-		return nil, err
-	}
-	return f, f.Resolve(pins)
 }
 
 // mainRef names the main branch as this repository knows it: the remote's where there is one, for a CI's clone has no
