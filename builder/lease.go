@@ -43,7 +43,7 @@ func Once(ctx context.Context, clients images.Clients, t Turn, made, build func(
 	waited := false
 	lease, err := leases.Take(ctx, t.name(), t.Run, t.Commit, leaseTime, func(other images.Lease) {
 		waited = true
-		t.Progress.Say("wait", "run "+other.Run+", which builds the same digest; if it was killed, its lease ends at "+other.Ends())
+		t.Progress.Say("wait", "run "+other.Run+", which builds the same digest; if it was killed, its lease ends at "+other.Ends()+", or with imgops gc --run "+other.Run)
 	})
 	if err != nil {
 		return img, err

@@ -55,7 +55,7 @@ func (p *Promoter) takeTurn(ctx context.Context, commit string, progress images.
 		return nil, images.Lease{}, err
 	}
 	lease, err := leases.Take(ctx, turnName(p.opts.Fleet), p.opts.Run, commit, turnLasts, func(other images.Lease) {
-		progress.Say("wait for the turn", "run "+other.Run+" moves pointers (commit "+short(other.Commit)+"); if it was killed, its turn ends at "+other.Ends())
+		progress.Say("wait for the turn", "run "+other.Run+" moves pointers (commit "+short(other.Commit)+"); if it was killed, its turn ends at "+other.Ends()+", or with imgops gc --run "+other.Run)
 	})
 	return leases, lease, err
 }

@@ -183,7 +183,7 @@ func TestTheTurnOfARunThatWasKilled(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		if step == "wait for the turn" {
-			require.Equal(t, "run killed moves pointers (commit m1); if it was killed, its turn ends at 12:03:15 UTC", what)
+			require.Equal(t, "run killed moves pointers (commit m1); if it was killed, its turn ends at 12:03:15 UTC, or with imgops gc --run killed", what)
 			waited++
 			now = now.Add(2 * time.Minute)
 		}

@@ -40,7 +40,7 @@ func gcCommand(a *app) *cobra.Command {
 
 // garbage is something that gc has removed or would remove.
 type garbage struct {
-	Kind    string     `json:"kind"` // instance, security-group, key-pair, image or snapshot
+	Kind    string     `json:"kind"` // instance, security-group, key-pair, lease, image or snapshot
 	ID      string     `json:"id"`
 	Role    string     `json:"role"`
 	Run     string     `json:"run"`
@@ -76,13 +76,38 @@ func (a *app) runGC(ctx context.Context, o *gcOptions) error {
 			Reason: "expired, or of the named run", Removed: !o.dryRun,
 		})
 	}
+	leases, leaseErr := a.leasesOf(ctx, fleet, o)
+	data = append(data, leases...)
 	old, oldErr := a.oldImages(ctx, o)
 	data = append(data, old...)
 	t := table{Header: []string{"KIND", "ID", "ROLE", "ACCOUNT", "REGION", "REMOVED", "WHY"}}
 	for _, g := range data {
 		t.add(g.Kind, g.ID, g.Role, g.Account, g.Region, map[bool]string{true: "yes", false: "no"}[g.Removed], g.Reason)
 	}
-	return errors.Join(a.print(data, t), err, oldErr)
+	return errors.Join(a.print(data, t), err, leaseErr, oldErr)
+}
+
+// leasesOf removes, with --run, the leases of the run: other runs would wait for them until they expire.
+func (a *app) leasesOf(ctx context.Context, fleet *roles.Fleet, o *gcOptions) ([]garbage, error) {
+	if o.run == "" {
+		return nil, nil
+	}
+	clients, err := a.newClouds(ctx, fleet.Config)
+	if err != nil {
+		return nil, err
+	}
+	home := images.Location{Account: fleet.Config.Build.Account, Region: fleet.Config.Build.Region}
+	names, err := images.LeasesOf(ctx, clients, home, fleet.Config.Fleet, o.run)
+	var list []garbage
+	for _, name := range names {
+		g := garbage{Kind: "lease", ID: name, Run: o.run, Account: home.Account, Region: home.Region, Reason: "of the named run"}
+		if !o.dryRun {
+			e := images.DropLease(ctx, clients, home, name)
+			g.Removed, err = e == nil, errors.Join(err, e)
+		}
+		list = append(list, g)
+	}
+	return list, err
 }
 
 // forgetMachines removes what 'imgops login' has of machines that are gone: the private keys and the files beside them.
