@@ -162,7 +162,7 @@ func (c *checkout) sparse(into *pending, rel, name string, tracked []indexEntry)
 // tracked adds a file of the index as it is on disk.
 func (c *checkout) tracked(into *pending, name string, e *indexEntry, found *diskFile) (bool, error) {
 	switch {
-	case found == nil && e.skipWorktree:
+	case found == nil && (e.skipWorktree || e.mode == filemode.Submodule): // a submodule that is not checked out is no change
 		into.add(entry{name: name, mode: e.mode, id: e.id}, nil)
 		return true, nil
 	case found == nil:

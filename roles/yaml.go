@@ -24,6 +24,10 @@ func (s *source) parse(what string) *yaml.Node {
 	if s.conflicts() {
 		return nil
 	}
+	if bytes.IndexByte(s.data, 0) >= 0 {
+		s.add(place{1, 1}, what+" is not text in UTF-8", "save it in UTF-8")
+		return nil
+	}
 	var doc yaml.Node
 	dec := yaml.NewDecoder(bytes.NewReader(s.data))
 	if err := dec.Decode(&doc); err != nil && len(bytes.TrimSpace(s.data)) > 0 && err.Error() != "EOF" {

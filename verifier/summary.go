@@ -9,7 +9,10 @@ import (
 const outputLines = 12
 
 // FailedError says that tests failed: the image is not what the role's tests demand.
-type FailedError struct{ Report Report }
+type FailedError struct {
+	Report Report
+	Dir    string // holds JSONFile and JUnitFile
+}
 
 func (e *FailedError) Error() string {
 	failures := e.Report.Failures()

@@ -96,7 +96,7 @@ func (v *Verifier) Verify(ctx context.Context, req Request) (Report, error) {
 	report.Suites, errs = v.runAll(ctx, &req, plans)
 	report.judge()
 	if report.failed() {
-		errs = append([]error{&FailedError{Report: report}}, errs...)
+		errs = append([]error{&FailedError{Report: report, Dir: req.WorkDir}}, errs...)
 	}
 	errs = append(errs, report.write(req.WorkDir))
 	return report, errors.Join(errs...)

@@ -152,6 +152,9 @@ func (a *app) report(ctx context.Context, err error) int {
 		for _, line := range f.Report.Summary() {
 			fmt.Fprintln(a.Stderr, line)
 		}
+		if f.Dir != "" {
+			fmt.Fprintf(a.Stderr, "the whole report: %s and %s in %s\n", verifier.JSONFile, verifier.JUnitFile, f.Dir)
+		}
 	}
 	if h := a.hint(err); h != "" {
 		fmt.Fprintf(a.Stderr, "hint: %s\n", h)
