@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -129,6 +130,9 @@ func (r *Repo) peel(id plumbing.Hash) (plumbing.Hash, error) {
 
 // IsAncestor says whether descendant contains ancestor (or is it). The error is ErrShallow when a shallow clone cannot tell.
 func (r *Repo) IsAncestor(ctx context.Context, ancestor, descendant string) (yes bool, err error) {
+	if r.isParent(ancestor, descendant) {
+		return true, nil
+	}
 	err = r.withHistory(ctx, []string{ancestor, descendant}, func() error {
 		a, d, err := r.pair(ancestor, descendant)
 		if err != nil {
@@ -143,6 +147,18 @@ func (r *Repo) IsAncestor(ctx context.Context, ancestor, descendant string) (yes
 		return err
 	})
 	return yes, err
+}
+
+// isParent says whether a commit id is that of a parent. A commit names its parents also where a shallow clone lacks them.
+func (r *Repo) isParent(id, rev string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	child, err := r.resolve(rev)
+	if err != nil || !plumbing.IsHash(id) {
+		return false
+	}
+	c, err := r.commit(child)
+	return err == nil && slices.Contains(c.ParentHashes, plumbing.NewHash(id))
 }
 
 func (r *Repo) pair(a, b string) (x, y plumbing.Hash, err error) {

@@ -57,6 +57,9 @@ func (j *ciJob) prepare(ctx context.Context) error {
 	if err := j.refuseForeign(); err != nil {
 		return err
 	}
+	if err := j.refuseOtherHead(ctx); err != nil {
+		return err
+	}
 	s, err := j.open(ctx, "HEAD")
 	if err != nil {
 		return err

@@ -62,6 +62,9 @@ type Event struct {
 	Fork bool `json:"fork,omitempty"`
 	// Commit is the commit that is built; it can be a merge commit that the system made.
 	Commit string `json:"commit,omitempty"`
+	// Head is the newest commit of a pull request's own branch, where the system says which one is meant: what is built is
+	// that commit, or a merge of it.
+	Head string `json:"head,omitempty"`
 	// RunID names the run within the system; a job that is repeated keeps it where the system has a notion of that.
 	RunID string `json:"run_id,omitempty"`
 	// Attempt counts the repetitions of the run or job, as the system counts (some from 0, some from 1).
@@ -160,4 +163,14 @@ func digits(v string) string {
 		return ""
 	}
 	return v
+}
+
+var commitForm = regexp.MustCompile(`^[0-9a-f]{40}$`)
+
+// commitID gives the value when it is the whole id of a commit.
+func commitID(v string) string {
+	if commitForm.MatchString(v) {
+		return v
+	}
+	return ""
 }

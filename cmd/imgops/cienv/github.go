@@ -3,6 +3,7 @@ package cienv
 import (
 	"encoding/json"
 	"os"
+	"regexp"
 	"strings"
 )
 
@@ -21,10 +22,13 @@ type githubEvent struct {
 
 type githubSide struct {
 	Ref  string `json:"ref"`
+	SHA  string `json:"sha"`
 	Repo *struct {
 		FullName string `json:"full_name"`
 	} `json:"repo"` // null when the fork was deleted
 }
+
+var queueRef = regexp.MustCompile(`^gh-readonly-queue/.+/pr-([0-9]+)-[0-9a-f]{40}$`)
 
 // github follows https://docs.github.com/en/actions/reference/workflows-and-actions/variables and, for what each event
 // builds, https://docs.github.com/en/actions/reference/workflows-and-actions/events-that-trigger-workflows.
@@ -40,8 +44,11 @@ func github(e env) Event {
 	switch ev.Name {
 	case "pull_request", "pull_request_target", "pull_request_review", "pull_request_review_comment":
 		return githubPullRequest(e, ev, payload)
-	case "merge_group": // GITHUB_REF is refs/heads/gh-readonly-queue/main/pr-7-...
+	case "merge_group": // GITHUB_REF is refs/heads/gh-readonly-queue/main/pr-7-SHA; the payload has no number
 		ev.Kind, ev.Branch = MergeQueue, e("GITHUB_REF_NAME")
+		if m := queueRef.FindStringSubmatch(ev.Branch); m != nil {
+			ev.PullRequest = m[1]
+		}
 		if payload.MergeGroup != nil {
 			ev.Base = branch(payload.MergeGroup.BaseRef)
 		}
@@ -74,7 +81,7 @@ func githubPullRequest(e env, ev Event, payload githubEvent) Event {
 		ev.Fork = true // the variables alone do not say
 		return ev
 	}
-	ev.PullRequest = pr.Number.String()
+	ev.PullRequest, ev.Head = pr.Number.String(), commitID(pr.Head.SHA)
 	if ev.Base == "" {
 		ev.Base, ev.Branch = pr.Base.Ref, pr.Head.Ref
 	}

@@ -3,6 +3,8 @@ package cienv_test
 import (
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/imgops/imgops/cmd/imgops/cienv"
 )
 
@@ -43,6 +45,19 @@ func TestGitHub(t *testing.T) {
 		{"without the event's file", job.with(pull), pullEvent("pull_request", true)},
 		{"with a broken file", job.with(pull).with(vars{"GITHUB_EVENT_PATH": "file:{"}), pullEvent("pull_request", true)},
 		{"pull_request_target", job.with(target).with(vars{"GITHUB_EVENT_PATH": payload(fork)}), pullEvent("pull_request_target", true)},
+		{"with the head's commit", job.with(target).with(vars{
+			"GITHUB_EVENT_PATH": `file:{"pull_request": {"number": 7, "base": {"ref": "main", "sha": "` + sha + `", "repo": ` + own + `},
+				"head": {"ref": "feature", "sha": "` + head + `", "repo": ` + own + `}}}`,
+		}), func() cienv.Event {
+			ev := pullEvent("pull_request_target", false)
+			ev.Head = head
+			return ev
+		}()},
+		{"merge queue of another form", job.with(vars{
+			"GITHUB_EVENT_NAME": "merge_group", "GITHUB_REF_TYPE": "branch", "GITHUB_REF_NAME": "gh-readonly-queue/release/v1/pr-12-" + sha,
+		}), event(func(ev *cienv.Event) {
+			ev.Kind, ev.Name, ev.PullRequest, ev.Branch = cienv.MergeQueue, "merge_group", "12", "gh-readonly-queue/release/v1/pr-12-"+sha
+		})},
 		{"review", job.with(vars{
 			"GITHUB_EVENT_NAME": "pull_request_review", "GITHUB_REF": "refs/pull/7/merge", "GITHUB_EVENT_PATH": payload(own),
 		}), pullEvent("pull_request_review", false)},
@@ -52,6 +67,7 @@ func TestGitHub(t *testing.T) {
 			"GITHUB_EVENT_PATH": `file:{"action": "checks_requested", "merge_group": {"base_ref": "refs/heads/main", "head_sha": "` + sha + `"}}`,
 		}), event(func(ev *cienv.Event) {
 			ev.Kind, ev.Name, ev.Base, ev.Branch = cienv.MergeQueue, "merge_group", "main", "gh-readonly-queue/main/pr-7-"+sha
+			ev.PullRequest = "7"
 		})},
 		{"push", job.with(vars{
 			"GITHUB_EVENT_NAME": "push", "GITHUB_REF": "refs/heads/feature/a", "GITHUB_REF_NAME": "feature/a", "GITHUB_REF_TYPE": "branch",
@@ -66,6 +82,23 @@ func TestGitHub(t *testing.T) {
 			"GITHUB_EVENT_NAME": "workflow_dispatch", "GITHUB_REF": "refs/heads/main", "GITHUB_REF_NAME": "main", "GITHUB_REF_TYPE": "branch",
 		}), event(func(ev *cienv.Event) { ev.Kind, ev.Name, ev.Branch = cienv.Manual, "workflow_dispatch", "main" })},
 	})
+}
+
+const head = "0d1a26e67d8f5eaf1f6ba5c57fc3c7d91ac0fd1c"
+
+// TestHead: systems that build a merge commit say which commit of the branch it is of.
+func TestHead(t *testing.T) {
+	for name, v := range map[string]vars{
+		"gitlab": {"GITLAB_CI": "true", "CI_MERGE_REQUEST_IID": "7", "CI_MERGE_REQUEST_SOURCE_BRANCH_SHA": head},
+		"azure":  {"TF_BUILD": "True", "BUILD_REASON": "PullRequest", "BUILD_SOURCEBRANCH": "refs/pull/7/merge", "SYSTEM_PULLREQUEST_SOURCECOMMITID": head},
+		"travis": {"TRAVIS": "true", "TRAVIS_EVENT_TYPE": "pull_request", "TRAVIS_PULL_REQUEST_SHA": head},
+	} {
+		ev, ok := cienv.Detect(environ(t, v))
+		require.True(t, ok, name)
+		require.Equal(t, head, ev.Head, name)
+	}
+	ev, _ := cienv.Detect(environ(t, vars{"TRAVIS": "true", "TRAVIS_EVENT_TYPE": "pull_request", "TRAVIS_PULL_REQUEST_SHA": "HEAD"}))
+	require.Empty(t, ev.Head, "no commit's id")
 }
 
 func TestGitLab(t *testing.T) {

@@ -35,6 +35,7 @@ func gitlab(e env) Event {
 // made for the pipeline) or merge_train.
 func gitlabMergeRequest(e env, ev Event) Event {
 	ev.Kind, ev.PullRequest = PullRequest, digits(e("CI_MERGE_REQUEST_IID"))
+	ev.Head = commitID(e("CI_MERGE_REQUEST_SOURCE_BRANCH_SHA")) // of merged results only
 	if kind := e("CI_MERGE_REQUEST_EVENT_TYPE"); kind != "" {
 		ev.Name = kind
 		if kind == "merge_train" {

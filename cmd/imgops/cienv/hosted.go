@@ -57,6 +57,7 @@ func travis(e env) Event {
 	case ev.Name == "pull_request":
 		ev.Kind, ev.PullRequest = PullRequest, digits(e("TRAVIS_PULL_REQUEST"))
 		ev.Base, ev.Branch = e("TRAVIS_BRANCH"), e("TRAVIS_PULL_REQUEST_BRANCH") // TRAVIS_BRANCH is the target
+		ev.Head = commitID(e("TRAVIS_PULL_REQUEST_SHA"))
 		ev.Fork = e("TRAVIS_PULL_REQUEST_SLUG") != e("TRAVIS_REPO_SLUG")
 	case e("TRAVIS_TAG") != "": // TRAVIS_BRANCH is the tag, too
 		ev.Kind, ev.Tag, ev.Branch = Tag, e("TRAVIS_TAG"), ""

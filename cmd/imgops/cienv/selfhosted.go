@@ -62,6 +62,7 @@ func azure(e env) Event {
 			ev.PullRequest = digits(number)
 		}
 		ev.Base, ev.Branch = branch(e("SYSTEM_PULLREQUEST_TARGETBRANCH")), branch(e("SYSTEM_PULLREQUEST_SOURCEBRANCH"))
+		ev.Head = commitID(e("SYSTEM_PULLREQUEST_SOURCECOMMITID"))
 		// The variable is False in every build that is not a pull request's own.
 		ev.Fork = ev.Name != "PullRequest" || !strings.EqualFold(e("SYSTEM_PULLREQUEST_ISFORK"), "false")
 		return ev
