@@ -21,12 +21,15 @@ type RollbackRequest struct {
 	Reason  string // kept in the history of the pointers
 	Commit  string // of the fleet at hand, for the same
 	Targets []Target
+	// OnMain says whether a commit is on the main branch. It is asked of the commit that an image which To names was built
+	// from, if the image has never been the default. Nil is that none is.
+	OnMain func(ctx context.Context, commit string) (bool, error)
 }
 
 // PlanRollback finds out what is missing until an earlier image is the default of the role again; it changes nothing.
 // The plan is applied as any other. What a rollback goes to is an image of the fleet that is available, has passed a
-// verification, and is not rejected; else it is a RefusedError, which names the images that it could go to. A hold
-// does not stop a rollback, and it leaves the record of promotions as it is, so that later ones do not go backwards.
+// verification, and is not rejected, and that was the default before or was built from a commit of main; else it is a
+// RefusedError, which names the images that it could go to. A hold does not stop a rollback, and it leaves the record of promotions as it is, so that later ones do not go backwards.
 func (p *Promoter) PlanRollback(ctx context.Context, back RollbackRequest, progress images.Progress) (Plan, error) {
 	r := Request{Role: back.Role, Commit: back.Commit, Targets: back.Targets, Main: "main", back: &back}
 	at, err := p.places(r)
@@ -50,6 +53,9 @@ func (p *Promoter) PlanRollback(ctx context.Context, back RollbackRequest, progr
 		return Plan{}, err
 	}
 	if _, err := p.fresh(ctx, reqs, places, w); err != nil {
+		return Plan{}, err
+	}
+	if err := p.ofMain(ctx, reqs[0], at, w); err != nil {
 		return Plan{}, err
 	}
 	return p.decideAll(ctx, reqs, places, make([]error, 1), w)
@@ -146,38 +152,17 @@ func (r Request) best(list []images.Image, were map[string]bool) images.Image {
 	})
 }
 
-// past is what one location says of a role: its digest now, and the one to go back to. "" is unknown, or none.
-type past struct {
-	loc         images.Location
-	now, before string
-	were        []string // images that it has named
-}
-
 // before finds the image to go back to: one that every location was at before, or is at already.
 func (p *Promoter) before(ctx context.Context, r Request, places []place, w *world) (images.Image, error) {
-	pasts := make([]past, len(places))
-	var reads []func() error
-	for i, at := range places {
-		reads = append(reads, func() (err error) {
-			pasts[i], err = p.past(ctx, r, at.Location, w)
-			return err
-		})
-	}
-	if err := p.parallel(reads); err != nil {
+	pasts, err := p.pasts(ctx, r, places, w)
+	if err != nil {
 		return images.Image{}, err
 	}
 	digests := agreed(pasts)
 	if len(digests) != 1 {
 		return images.Image{}, r.noneBefore(pasts, w, p.opts.Build)
 	}
-	were := map[string]bool{}
-	for _, from := range pasts {
-		for _, id := range from.were {
-			if img, ok := w.original(p.opts.Build, r.Role, id); ok {
-				were[img.ID] = true
-			}
-		}
-	}
+	were := p.were(pasts, r, w)
 	var list []images.Image
 	for _, img := range w.own[p.opts.Build] {
 		if img.Role == r.Role && img.Digest == digests[0] {
@@ -185,57 +170,6 @@ func (p *Promoter) before(ctx context.Context, r Request, places []place, w *wor
 		}
 	}
 	return r.best(list, were), nil
-}
-
-// past reads a location's history. The digest before is that of the newest image which fits and came before the present
-// digest was there for the first time: after a rollback the next one goes further back, not to what was left.
-func (p *Promoter) past(ctx context.Context, r Request, loc images.Location, w *world) (past, error) {
-	pointers, err := images.OpenPointers(ctx, p.clients, loc, p.opts.Fleet)
-	if err != nil {
-		return past{}, err
-	}
-	versions, err := pointers.History(ctx, r.Role)
-	if err != nil {
-		return past{}, err
-	}
-	from := past{loc: loc}
-	var digests []string // oldest first
-	for _, v := range slices.Backward(versions) {
-		from.were = append(from.were, v.Image)
-		digests = append(digests, w.find(v.Image).Digest)
-	}
-	if len(digests) == 0 {
-		return from, nil
-	}
-	present := len(digests) - 1
-	from.now = digests[present]
-	if from.now != "" {
-		present = slices.Index(digests, from.now)
-	}
-	for _, digest := range slices.Backward(digests[:present]) {
-		fits := func(img images.Image) bool { return img.Digest == digest && r.fits(img) }
-		if digest != "" && slices.ContainsFunc(w.own[p.opts.Build], fits) {
-			from.before = digest
-			break
-		}
-	}
-	return from, nil
-}
-
-// agreed lists the digests that every location was at before, or is at already, or says nothing against: where the
-// pointer is new, nothing was before. A rollback that was interrupted half way is so led to the same end.
-func agreed(pasts []past) []string {
-	var list []string
-	for _, candidate := range pasts {
-		fits := func(from past) bool {
-			return from.before == candidate.before || from.now == candidate.before || from.before == ""
-		}
-		all := !slices.ContainsFunc(pasts, func(from past) bool { return !fits(from) })
-		if candidate.before != "" && all && !slices.Contains(list, candidate.before) {
-			list = append(list, candidate.before)
-		}
-	}
-	return list
 }
 
 // noneBefore refuses a rollback without --to, and tells what could be named there.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/stretchr/testify/require"
 
 	"github.com/imgops/imgops/images"
@@ -335,4 +336,23 @@ func TestHistoryOnTheSandbox(t *testing.T) {
 	events, err = images.History(t.Context(), c, "acme", buildAt, "unknown", []images.Location{loc})
 	require.NoError(t, err)
 	require.Empty(t, events)
+}
+
+// TestRollbackOffMain: an image that no tag calls a former default is one all the same when a pointer has named it.
+func TestRollbackOffMain(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
+	one, two, branch := c.candidate(t, "d1"), c.candidate(t, "d2"), c.candidate(t, "d3")
+	require.NoError(t, c.promote(t, "m1", one, shared))
+	require.NoError(t, c.promote(t, "m2", two, shared))
+	api, err := c.EC2(t.Context(), buildAt)
+	require.NoError(t, err)
+	_, err = api.DeleteTags(t.Context(), &ec2.DeleteTagsInput{Resources: []string{one.ID}, Tags: []types.Tag{{Key: aws.String(images.TagPromoted)}, {Key: aws.String(images.TagConfirmed)}}})
+	require.NoError(t, err)
+	_, err = c.rollback(t, branch.ID, shared)
+	require.Equal(t, promoter.RuleNotOnMain, refusal(t, err).Rule)
+	c.requireAt(t, "d2", shared)
+	_, err = c.rollback(t, one.ID, shared)
+	require.NoError(t, err)
+	c.requireAt(t, "d1", shared)
 }

@@ -23,7 +23,8 @@ func rollbackCommand(a *app) *cobra.Command {
 		Use:   "rollback ROLE --reason TEXT [--to IMAGE|DIGEST]",
 		Short: "Move a role's pointers back now, and hold them there",
 		Long: "rollback moves the role's pointer in every location to the image that was the default before, or to another one that was\n" +
-			"verified and is not rejected. It holds the role, so that later merges do not undo it, until imgops release ROLE.\n" +
+			"the default once or was built from a commit of main, is verified and is not rejected. It holds the role, so that later\n" +
+			"merges do not undo it, until imgops release ROLE.\n" +
 			"By day, git revert and a merge do the same for good: the older image still exists and is promoted without a build.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) (err error) {
@@ -66,7 +67,7 @@ func (a *app) runRollback(ctx context.Context, o *rollbackOptions, name string) 
 	defer stop()
 	p := s.promoter()
 	plan, err := p.PlanRollback(ctx, promoter.RollbackRequest{
-		Role: name, To: to, Reason: o.reason, Commit: s.fleet.Revision.Commit, Targets: s.targetsOf(list[0]),
+		Role: name, To: to, Reason: o.reason, Commit: s.fleet.Revision.Commit, Targets: s.targetsOf(list[0]), OnMain: s.commitOnMain,
 	}, s.log.of("rollback"))
 	if err != nil {
 		return err
@@ -85,6 +86,15 @@ func (a *app) runRollback(ctx context.Context, o *rollbackOptions, name string) 
 		s.recordHold(ctx, ledger.ActionHold, hold, o.reason)
 	}
 	return errors.Join(s.print(result, resultTable(result)), err, s.flush(ctx))
+}
+
+// commitOnMain says whether a commit is on main. One that is in no history any more is not.
+func (s *session) commitOnMain(ctx context.Context, commit string) (bool, error) {
+	on, err := s.repo.OnMain(ctx, s.fleet.Config.Main, commit)
+	if errors.Is(err, roles.ErrUnknownRevision) && !s.repo.Has(commit) {
+		return false, nil
+	}
+	return on, err
 }
 
 // holdRollback holds the role at an image. A hold that is there gives way, unless it says the same.
