@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"errors"
 	"sync"
 	"time"
 
@@ -45,9 +46,13 @@ type Target struct {
 	KMSKey map[string]string
 }
 
+// ErrLostCommit is what a History answers when it is whole and a commit is not part of it: the main branch was rewritten.
+var ErrLostCommit = errors.New("the commit is in no history any more")
+
 // History answers questions about the fleet's commits.
 type History interface {
-	// IsAncestor says whether ancestor is reachable from descendant; a commit is its own ancestor.
+	// IsAncestor says whether ancestor is reachable from descendant; a commit is its own ancestor. The error is
+	// ErrLostCommit when descendant is in no history.
 	IsAncestor(ctx context.Context, ancestor, descendant string) (bool, error)
 }
 
@@ -63,6 +68,10 @@ type Options struct {
 	// keep what they have. Images that are not the role's present default, organizations, and the build account are
 	// never touched. Nil withdraws nothing.
 	Accounts []string
+	// Rewritten says that main's history was rewritten on purpose: what was promoted at a commit that is in no history any
+	// more counts as older than any commit of main.
+	Rewritten bool
+
 	Parallel int              // API calls in flight at most; 0 is 16
 	Clock    func() time.Time // nil is time.Now
 	// Patience is how long an image may take to become visible, to EC2's own reads and to the accounts that it was

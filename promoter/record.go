@@ -1,6 +1,7 @@
 package promoter
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -10,14 +11,14 @@ import (
 // recently is how far apart the clocks of two runners may be, and more.
 const recently = 5 * time.Minute
 
-// promoted lists the main commits that the role was last promoted at: those of the images that its pointers name, and
+// promoted lists what is noted of the main commits that the role was last promoted at: those of the images that its pointers name, and
 // of the last promotions of all, which after a rollback are of images that no pointer names.
-func (w *world) promoted(r Request, p *Promoter, places []place) []string {
-	var commits []string
+func (w *world) promoted(r Request, p *Promoter, places []place) []images.Promoted {
+	var found []images.Promoted
 	add := func(records ...images.Promoted) {
 		for _, record := range records {
 			if record.Commit != "" {
-				commits = append(commits, record.Commit)
+				found = append(found, record)
 			}
 		}
 	}
@@ -40,8 +41,8 @@ func (w *world) promoted(r Request, p *Promoter, places []place) []string {
 			}
 		}
 	}
-	slices.Sort(commits)
-	return slices.Compact(commits)
+	slices.SortFunc(found, func(a, b images.Promoted) int { return cmp.Or(cmp.Compare(a.Commit, b.Commit), b.At.Compare(a.At)) })
+	return slices.CompactFunc(found, func(a, b images.Promoted) bool { return a.Commit == b.Commit }) // the newest of each
 }
 
 // lastWanted is when main last wanted any image of a role.

@@ -3,6 +3,7 @@ package promoter
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/imgops/imgops/images"
@@ -100,26 +101,53 @@ func (r Request) present(img images.Image) []error {
 	return append(errs, r.unverified(img))
 }
 
-// backwards refuses a commit that is an ancestor of one that a present default was promoted with.
-func (p *Promoter) backwards(ctx context.Context, r Request, promoted []string) error {
-	for _, commit := range promoted {
-		if commit == r.Commit {
+// backwards refuses a commit that is an ancestor of one that a present default was promoted with. Where that one is in no
+// history any more it cannot be shown that the commit is newer, unless a later one is known, or somebody vouches for it.
+func (p *Promoter) backwards(ctx context.Context, r Request, promoted []images.Promoted) error {
+	var lost, known images.Promoted // the newest of each
+	for _, record := range promoted {
+		older, err := p.olderThan(ctx, r, record.Commit)
+		switch {
+		case errors.Is(err, ErrLostCommit):
+			lost = newer(lost, record)
 			continue
-		}
-		if p.opts.History == nil {
-			return fmt.Errorf("role %s was promoted at commit %s, and there is no history to tell whether %s is older", r.Role, short(commit), short(r.Commit))
-		}
-		older, err := p.isAncestor(ctx, r.Commit, commit)
-		if err != nil {
-			return fmt.Errorf("comparing commit %s with %s, at which role %s was promoted (a shallow clone lacks commits; git fetch --unshallow gets them): %w",
-				short(r.Commit), short(commit), r.Role, err)
-		}
-		if older {
+		case err != nil:
+			return err
+		case older:
 			return r.refused(RuleBackwards, fmt.Sprintf("promote the newest commit of %s; to go back to old content, git revert and promote that", r.Main),
-				"commit %s is older than %s, at which the present default was promoted", short(r.Commit), short(commit))
+				"commit %s is older than %s, at which the present default was promoted", short(r.Commit), short(record.Commit))
 		}
+		known = newer(known, record)
 	}
-	return nil
+	if lost.Commit == "" || p.opts.Rewritten || known.At.After(lost.At) {
+		return nil
+	}
+	return r.refused(RuleBackwards, fmt.Sprintf("if the history of %s was rewritten on purpose, and %s is what is to count, run it once with --rewritten-history", r.Main, short(r.Commit)),
+		"whether commit %s is older than %s, at which the present default was promoted, cannot be shown: that commit is neither in this clone, which is whole, nor at its remote",
+		short(r.Commit), short(lost.Commit))
+}
+
+func newer(a, b images.Promoted) images.Promoted {
+	if a.Commit == "" || b.At.After(a.At) {
+		return b
+	}
+	return a
+}
+
+// olderThan says whether the request's commit is an ancestor of another, and not the same.
+func (p *Promoter) olderThan(ctx context.Context, r Request, commit string) (bool, error) {
+	if commit == r.Commit {
+		return false, nil
+	}
+	if p.opts.History == nil {
+		return false, fmt.Errorf("role %s was promoted at commit %s, and there is no history to tell whether %s is older", r.Role, short(commit), short(r.Commit))
+	}
+	older, err := p.isAncestor(ctx, r.Commit, commit)
+	if err != nil {
+		return false, fmt.Errorf("comparing commit %s with %s, at which role %s was promoted (a shallow clone lacks commits; git fetch --unshallow gets them): %w",
+			short(r.Commit), short(commit), r.Role, err)
+	}
+	return older, nil
 }
 
 // isAncestor asks the History once for each pair of commits: all roles of a promotion ask the same.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
@@ -202,13 +203,57 @@ func TestBackwards(t *testing.T) {
 			p := New(noClients{t}, Options{Fleet: "acme", Build: buildAt, History: c.history})
 			r := webRequest()
 			r.Main = "main"
-			err := p.backwards(t.Context(), r, c.promoted)
+			err := p.backwards(t.Context(), r, promotedAt(c.promoted))
 			require.Equal(t, c.refused, len(refusals(err)) == 1)
 			if c.text == "" {
 				require.NoError(t, err)
 				return
 			}
 			require.ErrorContains(t, err, c.text)
+		})
+	}
+}
+
+func promotedAt(commits []string) (list []images.Promoted) {
+	for _, commit := range commits {
+		list = append(list, images.Promoted{Commit: commit})
+	}
+	return list
+}
+
+// rewritten is a history that has lost a commit.
+type rewritten string
+
+func (h rewritten) IsAncestor(_ context.Context, _, b string) (bool, error) {
+	if b == string(h) {
+		return false, ErrLostCommit
+	}
+	return false, nil
+}
+
+// TestLostCommit: a promoted commit that is in no history any more counts until a later one is known.
+func TestLostCommit(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	lost := images.Promoted{Commit: "gone", At: now}
+	before, after := images.Promoted{Commit: "m2", At: now.Add(-time.Hour)}, images.Promoted{Commit: "m3", At: now.Add(time.Second)}
+	for name, c := range map[string]struct {
+		records   []images.Promoted
+		vouched   bool
+		forbidden bool
+	}{
+		"it is the last":      {[]images.Promoted{lost, before}, false, true},
+		"a later one is here": {[]images.Promoted{after, lost}, false, false},
+		"somebody vouches":    {[]images.Promoted{lost, before}, true, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := New(noClients{t}, Options{Fleet: "acme", Build: buildAt, History: rewritten("gone"), Rewritten: c.vouched})
+			err := p.backwards(t.Context(), webRequest(), c.records)
+			if !c.forbidden {
+				require.NoError(t, err)
+				return
+			}
+			requireBackwards(t, err)
+			require.ErrorContains(t, err, "--rewritten-history")
 		})
 	}
 }

@@ -19,6 +19,9 @@ var (
 	ErrNoWorktree = errors.New("bare repository: no working tree")
 	// ErrUnknownRevision means that a revision names no commit here.
 	ErrUnknownRevision = errors.New("unknown revision")
+	// ErrNowhere comes with ErrUnknownRevision when the clone is whole and its remote, where it has one, was asked, too:
+	// the commit is in no history any more.
+	ErrNowhere = errors.New("in no history")
 	// ErrUnsupported means that the repository is of a form that imgops cannot read.
 	ErrUnsupported = errors.New("unsupported form of repository")
 	// ErrShallow means that the history ends before the question can be answered.
@@ -75,3 +78,9 @@ func (e *MissingPinsError) Error() string {
 	slices.Sort(lines)
 	return strings.Join(lines, "\n") + "\nrun `imgops update` and commit imgops.lock"
 }
+
+// nowhereError is an ErrUnknownRevision that is an ErrNowhere, too; it reads as the former.
+type nowhereError struct{ error }
+
+func (e nowhereError) Unwrap() error        { return e.error }
+func (e nowhereError) Is(target error) bool { return target == ErrNowhere }

@@ -63,18 +63,35 @@ func (r *Repo) withHistory(ctx context.Context, revs []string, ask func() error)
 	defer r.mu.Unlock()
 	for {
 		err := ask()
-		if err == nil || r.fetch == nil || ctx.Err() != nil || !errors.Is(err, ErrShallow) && !errors.Is(err, ErrUnknownRevision) {
+		if err == nil || ctx.Err() != nil || !errors.Is(err, ErrShallow) && !errors.Is(err, ErrUnknownRevision) {
 			return err
+		}
+		if r.fetch == nil {
+			return r.nowhere(err)
 		}
 		more, fetchErr := r.fetchMore(ctx, revs, errors.Is(err, ErrShallow))
 		if fetchErr != nil {
 			return fmt.Errorf("%w\nfetching it did not work: %w", err, fetchErr)
 		}
 		if !more {
-			return err
+			return r.nowhere(err)
 		}
 		r.reindex()
 	}
+}
+
+// nowhere marks the error about a revision that is unknown, and not only here.
+func (r *Repo) nowhere(err error) error {
+	if !errors.Is(err, ErrUnknownRevision) {
+		return err
+	}
+	if edge, shallowErr := r.shallow(); shallowErr != nil || len(edge) > 0 {
+		return err
+	}
+	if remotes, remotesErr := r.git.Remotes(); remotesErr != nil || len(remotes) > 0 && (r.fetch == nil || r.partial()) {
+		return err
+	}
+	return nowhereError{err}
 }
 
 // fetchMore gets the next thing that may help: branches and commits that are not here, then deeper history. It says

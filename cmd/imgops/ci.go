@@ -26,6 +26,7 @@ type ciOptions struct {
 	roles       []string
 	level       int // -1: all
 	matrix      string
+	rewritten   bool
 }
 
 func ciCommand(a *app) *cobra.Command {
@@ -48,6 +49,7 @@ func ciCommand(a *app) *cobra.Command {
 	f.StringSliceVar(&o.roles, "role", nil, "only this `role`, as if it were an argument; can be repeated")
 	f.IntVar(&o.level, "level", -1, "only roles of this `level` of the graph (0: those on external bases); images of lower levels must be there")
 	f.StringVar(&o.matrix, "matrix", "", "start nothing: print the roles that need work as a fan-out of jobs, in the `format` github, gitlab, buildkite, jenkins or json")
+	addRewritten(c, &o.rewritten)
 	return c
 }
 

@@ -65,6 +65,7 @@ func (j *ciJob) prepare(ctx context.Context) error {
 		return err
 	}
 	j.session = s
+	s.rewritten = j.ciOptions.rewritten
 	if j.listed, err = s.fleet.Select(j.names); err != nil {
 		return err
 	}

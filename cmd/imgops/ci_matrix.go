@@ -82,6 +82,9 @@ func (j *ciJob) passed() []string {
 	if j.base != "" {
 		args = append(args, "--base", j.base)
 	}
+	if j.ciOptions.rewritten {
+		args = append(args, "--rewritten-history")
+	}
 	if j.allowForks {
 		args = append(args, "--allow-forks")
 	}

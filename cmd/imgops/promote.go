@@ -16,8 +16,9 @@ import (
 )
 
 type promoteOptions struct {
-	plan     bool
-	withdraw bool
+	plan      bool
+	withdraw  bool
+	rewritten bool
 }
 
 func promoteCommand(a *app) *cobra.Command {
@@ -33,7 +34,23 @@ func promoteCommand(a *app) *cobra.Command {
 	}
 	c.Flags().BoolVar(&o.plan, "plan", false, "print what would change, and change nothing")
 	c.Flags().BoolVar(&o.withdraw, "withdraw", false, "take the images away from accounts that no target names any more; what still points to them there will break")
+	addRewritten(c, &o.rewritten)
 	return c
+}
+
+func addRewritten(c *cobra.Command, v *bool) {
+	c.Flags().BoolVar(v, "rewritten-history", false, "main's history was rewritten: its present commit is newer than promoted ones that are in no history any more")
+}
+
+// history is what the promoter asks of the repository.
+type history struct{ repo *roles.Repo }
+
+func (h history) IsAncestor(ctx context.Context, ancestor, descendant string) (bool, error) {
+	yes, err := h.repo.IsAncestor(ctx, ancestor, descendant)
+	if errors.Is(err, roles.ErrNowhere) && h.repo.Has(ancestor) {
+		err = fmt.Errorf("%w: %w", promoter.ErrLostCommit, err)
+	}
+	return yes, err
 }
 
 func (a *app) runPromote(ctx context.Context, o *promoteOptions, names []string) error {
@@ -41,7 +58,7 @@ func (a *app) runPromote(ctx context.Context, o *promoteOptions, names []string)
 	if err != nil {
 		return err
 	}
-	s.withdraw = o.withdraw
+	s.withdraw, s.rewritten = o.withdraw, o.rewritten
 	list, err := s.fleet.Select(names)
 	if err != nil {
 		return err
@@ -125,7 +142,7 @@ func (s *session) promoter() *promoter.Promoter {
 		}
 	}
 	return promoter.New(s.clouds, promoter.Options{
-		Fleet: s.fleet.Config.Fleet, Build: s.home, Run: s.run(), History: s.repo, Accounts: accounts,
+		Fleet: s.fleet.Config.Fleet, Build: s.home, Run: s.run(), History: history{s.repo}, Accounts: accounts, Rewritten: s.rewritten,
 	})
 }
 

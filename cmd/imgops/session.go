@@ -24,8 +24,9 @@ type session struct {
 	early  *early // what was begun while the fleet was loaded; nil once it is used
 	ledger *recorder
 
-	again    map[string]bool // roles to build even where an image of the digest exists
-	withdraw bool            // promotions take images away from accounts that no target names any more
+	again     map[string]bool // roles to build even where an image of the digest exists
+	rewritten bool            // promoted commits that are in no history any more are older than main's
+	withdraw  bool            // promotions take images away from accounts that no target names any more
 }
 
 // open loads the fleet (the working tree, or a commit when rev is not empty), connects to the build account and
