@@ -26,6 +26,10 @@ type Disks interface {
 	Import(ctx context.Context, rawPath, snapshotID string) error
 	// Delete removes a snapshot that Has knows.
 	Delete(snapshotID string) error
+	// IDs lists the snapshots that are stored.
+	IDs() []string
+	// Check is an error when the snapshot's data is not there as it was stored, as far as can be seen without reading it.
+	Check(snapshotID string) error
 	// Has reports whether a snapshot is stored whole.
 	Has(snapshotID string) bool
 	// Size is the size of the disk and the bytes that the snapshot takes, both in bytes.

@@ -21,6 +21,12 @@ func (NoDisks) Import(context.Context, string, string) error { return nil }
 // Delete has nothing to delete.
 func (NoDisks) Delete(string) error { return nil }
 
+// IDs are none.
+func (NoDisks) IDs() []string { return nil }
+
+// Check finds nothing wrong.
+func (NoDisks) Check(string) error { return nil }
+
 // Has is always true: what was stored is not missing.
 func (NoDisks) Has(string) bool { return true }
 

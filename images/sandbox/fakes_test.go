@@ -3,7 +3,9 @@ package sandbox_test
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -142,6 +144,19 @@ func (d *fakeDisks) Delete(id string) error {
 		}
 	}
 	delete(d.blobs, id)
+	return nil
+}
+
+func (d *fakeDisks) IDs() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Sorted(maps.Keys(d.blobs))
+}
+
+func (d *fakeDisks) Check(id string) error {
+	if !d.Has(id) {
+		return errors.New("there is no blob " + id)
+	}
 	return nil
 }
 

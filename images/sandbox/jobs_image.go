@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"errors"
 	"time"
 
@@ -214,6 +215,8 @@ func (c *Cloud) finishImageCopy(id string) {
 	if !c.pace("copy", c.clock()) {
 		return
 	}
+	i, _ := view(c, c.images, id)
+	broken := c.sourceBroken(i.root().SnapshotID)
 	blob := ""
 	c.update("complete image "+id, func(tx *state.Tx) error {
 		i, ok := c.images.Get(tx, id)
@@ -222,6 +225,7 @@ func (c *Cloud) finishImageCopy(id string) {
 		}
 		s, _ := c.snapshots.Get(tx, i.root().SnapshotID)
 		blob = s.Blob
+		why := cmp.Or(s.fault(), broken)
 		if i.State == pending {
 			i.State, i.Settled = available, c.clock().UTC()
 			switch {
@@ -229,11 +233,27 @@ func (c *Cloud) finishImageCopy(id string) {
 				i.State, i.Reason = failed, s.Fate
 			case s.Fault != "":
 				i.State, i.Reason = failed, &reason{"Client.InternalError", "Client.InternalError: Copy image failed with an internal error: " + s.Fault}
+			case broken != nil:
+				i.State, i.Reason = failed, &reason{"Server.InternalError", "Server.InternalError: Copy image failed: " + broken.Error()}
 			}
 			c.images.Put(tx, id, i)
 		}
-		c.endSnapshot(tx, s.ID, s.fault())
+		c.endSnapshot(tx, s.ID, why)
 		return nil
 	})
 	c.releaseBlob(blob)
+}
+
+// sourceBroken is why the data that a pending copy shares with its source cannot be copied, or nil. A copy that would be
+// completed all the same could not be launched.
+func (c *Cloud) sourceBroken(snapshot string) error {
+	s, ok := view(c, c.snapshots, snapshot)
+	if !ok || s.State != pending {
+		return nil
+	}
+	err := c.disks.Check(s.Blob)
+	if err != nil {
+		c.log.Error("the sandbox could not copy a snapshot", "snapshot", snapshot, "error", err)
+	}
+	return err
 }

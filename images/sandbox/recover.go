@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/imgops/imgops/images/sandbox/machines"
 	"github.com/imgops/imgops/images/sandbox/state"
 )
 
@@ -18,7 +19,10 @@ const (
 // recover brings a state that a process left, in order or by kill -9, back to one that is true: it stores what has become
 // of the machines, drops what is out of date, and runs the jobs that had not ended. Instances to resume are started.
 func (c *Cloud) recover(ctx context.Context, resume []string) error {
-	ids, err := c.driver.Running(ctx)
+	if err := c.store.View(c.removeLeftovers); err != nil {
+		c.log.Error("the sandbox could not remove what an earlier server has left; it is tried again at the next start", "error", err)
+	}
+	ids, err := c.runningMachines(ctx)
 	if err != nil {
 		return fmt.Errorf("find the sandbox's running machines: %w", err)
 	}
@@ -34,6 +38,22 @@ func (c *Cloud) recover(ctx context.Context, resume []string) error {
 		c.resumeRest(tx)
 		return nil
 	})
+}
+
+// runningMachines asks the driver. With the none driver nothing runs that could have ended with an earlier process: what
+// should run, runs.
+func (c *Cloud) runningMachines(ctx context.Context) ([]string, error) {
+	if none, ok := c.driver.(*machines.None); ok {
+		_ = c.store.View(func(tx *state.Tx) error {
+			for id, i := range c.instances.All(tx) {
+				if i.State == running {
+					none.Adopt(id)
+				}
+			}
+			return nil
+		})
+	}
+	return c.driver.Running(ctx)
 }
 
 // settleInstances: what runs, runs; what should run and does not has stopped, unless a capture has stopped it and will

@@ -44,7 +44,7 @@ func putObject(q *call, in *s3Request) (*s3Answer, error) {
 	if err := os.MkdirAll(q.objectPath(""), 0o700); err != nil {
 		return nil, fmt.Errorf("store an object: %w", err)
 	}
-	if err := renameio.WriteFile(q.objectPath(row.File), data, 0o600); err != nil {
+	if err := renameio.WriteFile(q.objectPath(row.File), data, 0o600, renameio.WithTempDir(q.objectPath(""))); err != nil {
 		return nil, fmt.Errorf("store an object: %w", err)
 	}
 	q.objects.Put(q.tx, objectKey(in.bucket, in.key), row)

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/imgops/imgops/images/sandbox/query"
@@ -291,11 +292,12 @@ func (c *Cloud) finishCopy(id string) {
 	if !c.pace("copy", c.clock()) {
 		return
 	}
+	broken := c.sourceBroken(id)
 	blob := ""
 	c.update("complete snapshot "+id, func(tx *state.Tx) error {
 		s, _ := c.snapshots.Get(tx, id)
 		blob = s.Blob
-		c.endSnapshot(tx, id, s.fault())
+		c.endSnapshot(tx, id, cmp.Or(s.fault(), broken))
 		return nil
 	})
 	c.releaseBlob(blob)

@@ -56,16 +56,9 @@ func (s *Store) restore(ctx context.Context, m *manifest, diskPath string, size 
 
 // copyRuns fills dst with the blocks of the manifest, with a worker per processor.
 func (s *Store) copyRuns(ctx context.Context, m *manifest, dst *os.File) error {
-	owners := make([]*os.File, len(m.Owners))
-	for i, name := range m.Owners {
-		f, err := os.Open(s.dataPath(name))
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		owners[i] = f
-	}
-	if err := checkWhole(m, owners); err != nil {
+	owners, closeAll, err := s.openOwners(m)
+	defer closeAll()
+	if err != nil {
 		return err
 	}
 	c := &copier{dst: dst}
@@ -83,6 +76,39 @@ func (s *Store) copyRuns(ctx context.Context, m *manifest, dst *os.File) error {
 		}
 	}
 	return g.Wait()
+}
+
+// openOwners opens the data files of a snapshot, when they are whole. closeAll is to be called in any case.
+func (s *Store) openOwners(m *manifest) (owners []*os.File, closeAll func(), err error) {
+	closeAll = func() {
+		for _, f := range owners {
+			f.Close()
+		}
+	}
+	for _, name := range m.Owners {
+		f, err := os.Open(s.dataPath(name))
+		if err != nil {
+			return owners, closeAll, err
+		}
+		owners = append(owners, f)
+	}
+	return owners, closeAll, checkWhole(m, owners)
+}
+
+// Check is an error when a data file of the snapshot is missing or truncated. It does not read the data.
+func (s *Store) Check(snapshotID string) error {
+	s.files.RLock()
+	defer s.files.RUnlock()
+	m, ok := s.get(snapshotID)
+	if !ok {
+		return notFound(snapshotID)
+	}
+	_, closeAll, err := s.openOwners(m)
+	defer closeAll()
+	if err != nil {
+		return fmt.Errorf("checking snapshot %s: %w", snapshotID, err)
+	}
+	return nil
 }
 
 // checkWhole: past its end a data file would read as a hole, which means zeroes.

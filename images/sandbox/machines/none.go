@@ -39,6 +39,13 @@ func (n *None) Start(_ context.Context, m Machine) error {
 	return nil
 }
 
+// Adopt notes that a machine runs which an earlier process has started: nothing can have ended it.
+func (n *None) Adopt(id string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.ids[id] = true
+}
+
 // Stop notes that it does not.
 func (n *None) Stop(_ context.Context, id string, _ bool) error {
 	n.mu.Lock()
@@ -57,7 +64,7 @@ func (n *None) Reboot(_ context.Context, id string) error {
 	return nil
 }
 
-// Running lists what has been started by this process.
+// Running lists what has been started or adopted by this process.
 func (n *None) Running(context.Context) ([]string, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

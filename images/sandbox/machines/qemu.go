@@ -61,6 +61,9 @@ func NewQEMU(ctx context.Context, o QEMUOptions) (*QEMU, error) {
 }
 
 func (d *QEMU) open(ctx context.Context, o QEMUOptions) error {
+	if err := removeTrials(d.dir); err != nil {
+		return err
+	}
 	c := chooser{device: "/dev/kvm", memory: cmp.Or(o.Memory, filepath.Join(d.dir, "kvm.json")), dir: d.dir, bound: kvmBound, log: d.log}
 	var err error
 	if d.accel, err = c.choose(ctx, o.Trial); err != nil {

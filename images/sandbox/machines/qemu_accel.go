@@ -120,6 +120,15 @@ const (
 	trialMark = "imgops-boots-42"
 )
 
+// removeTrials removes the files of trials whose process was killed. One process at a time has the directory.
+func removeTrials(dir string) error {
+	left, err := filepath.Glob(filepath.Join(dir, "trial-*"))
+	for _, trial := range left {
+		err = errors.Join(err, os.RemoveAll(trial))
+	}
+	return err
+}
+
 // try boots the disk's kernel with the accelerator and lets the shell of its initial RAM disk speak: if it does not within the bound, why says what was
 // seen instead. The disk itself is not part of the machine. The files of the trial are in dir for its time.
 func (a accel) try(ctx context.Context, bound time.Duration, dir, disk string) (why string, err error) {

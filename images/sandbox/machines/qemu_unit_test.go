@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -102,4 +104,14 @@ func TestPipe(t *testing.T) {
 	require.NoError(t, Pipe(t.Context(), "127.213.254.77", l.Addr().String(), strings.NewReader("asked"), &out))
 	require.Equal(t, "asked from 127.213.254.77", out.String())
 	require.Error(t, Pipe(t.Context(), "nonsense", l.Addr().String(), strings.NewReader(""), &out))
+}
+
+// The files of a trial whose process was killed go when the next one opens the directory; nothing else does.
+func TestTrialLeftovers(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.MkdirAll(filepath.Join(dir, "trial-123", "deep"), 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "kvm.json"), nil, 0o600))
+	require.NoError(t, removeTrials(dir))
+	require.NoDirExists(t, filepath.Join(dir, "trial-123"))
+	require.FileExists(t, filepath.Join(dir, "kvm.json"))
 }
