@@ -66,6 +66,7 @@ func TestServerKilled(t *testing.T) {
 		w.kill(t)
 		w.imgops(t, w.dir, "sandbox", "up", "--name", w.sandbox, "--machines", "nspawn")
 		w.settled(t)
+		w.requireNoLeftovers(t)
 	}
 	for _, img := range w.images(t, durableHome) {
 		if img.State == types.ImageStateAvailable && *img.OwnerId == durableHome.Account {
@@ -79,6 +80,22 @@ func TestServerKilled(t *testing.T) {
 	neighbour.reachable(t, beside)
 	neighbour.requireNoTrace(t, "reset")
 	require.NoDirExists(t, filepath.Join(w.dir, "state", "imgops", "sandbox", neighbour.sandbox))
+}
+
+// requireNoLeftovers: no disk is half-made, and each whole one is a volume's.
+func (w *realWorld) requireNoLeftovers(t *testing.T) {
+	t.Helper()
+	out, err := w.ec2(t, durableHome).DescribeVolumes(t.Context(), nil)
+	require.NoError(t, err)
+	known := map[string]bool{}
+	for _, v := range out.Volumes {
+		known[*v.VolumeId+".raw"] = true
+	}
+	disks, err := os.ReadDir(filepath.Join(w.dir, "state", "imgops", "sandbox", w.sandbox, "cloud", "volumes"))
+	require.NoError(t, err)
+	for _, d := range disks {
+		require.True(t, known[d.Name()], d.Name())
+	}
 }
 
 // kill ends the server with SIGKILL and waits until it is gone.

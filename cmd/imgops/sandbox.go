@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/imgops/imgops/images"
 	"github.com/imgops/imgops/images/sandbox"
@@ -31,6 +32,8 @@ type sandboxOptions struct {
 
 	conditions    conditionOptions
 	organizations []string
+
+	flags *pflag.FlagSet // of the command that was called
 }
 
 // parse checks the flags before anything is started.
@@ -42,6 +45,12 @@ func (o *sandboxOptions) parse() (sandbox.Conditions, sandbox.Organizations, err
 	conditions, err := o.conditions.parse()
 	return conditions, organizations, err
 }
+
+// settingsHelp is about the flags of up and serve.
+const settingsHelp = "The sandbox remembers these flags: started again without them, after down or after a crash, it is as it was. A flag\n" +
+	"that is given replaces what is remembered of it, all values of it. To take one back, give none to --latency,\n" +
+	"--consistency, --throttle, --fault and --organization, 0 to --port, \"\" to --mirror. Only a reset changes between\n" +
+	"--machines none and real machines."
 
 func sandboxCommand(a *app) *cobra.Command {
 	o := &sandboxOptions{}
@@ -58,6 +67,7 @@ func sandboxCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			o.flags = c.Flags()
 			return run(c.Context(), home, args)
 		}}
 		c.AddCommand(s)
@@ -73,6 +83,7 @@ func sandboxCommand(a *app) *cobra.Command {
 		o.conditions.addFlags(s.Flags())
 		s.Flags().StringArrayVar(&o.organizations, "organization", nil, "put accounts into an organization or an organizational unit, which images can be shared with, by a `PLACE`, which can be repeated: "+sandbox.OrganizationSyntax)
 		s.Flags().StringVar(&o.mirror, "mirror", "", "Debian mirror `URL` for the base image (default http://deb.debian.org/debian)")
+		s.Long = s.Short + ".\n\n" + settingsHelp
 	}
 	sub("down", "Stop the machines and the server; the state stays, and up starts the machines again", cobra.NoArgs,
 		func(ctx context.Context, h *sandboxHome, _ []string) error { return a.sandboxDown(ctx, h) })
@@ -103,11 +114,8 @@ func sandboxCommand(a *app) *cobra.Command {
 
 // sandboxUp makes the base image where a person can watch it, then starts the server in a session of its own.
 func (a *app) sandboxUp(ctx context.Context, h *sandboxHome, o *sandboxOptions) error {
-	if _, _, err := o.parse(); err != nil {
-		return err
-	}
 	if r, err := h.running(ctx); err == nil {
-		if o.conditions.given() || len(o.organizations) > 0 {
+		if givenFlags(o.flags, fixedWhileRunning) {
 			return fmt.Errorf("sandbox %s is already running, and its conditions stay as they are, and its organizations; first: imgops sandbox down%s", h.name, h.flag())
 		}
 		fmt.Fprintf(a.Stdout, "sandbox %s is already running at %s (%s machines)\n", h.name, r.URL, r.Driver)
@@ -116,7 +124,7 @@ func (a *app) sandboxUp(ctx context.Context, h *sandboxHome, o *sandboxOptions) 
 	if err := a.findSystemTools(); err != nil {
 		return err
 	}
-	driver, err := hostProber.choose(o.machines)
+	driver, err := a.recall(h, o)
 	if err != nil {
 		return err
 	}
@@ -137,11 +145,9 @@ func (a *app) sandboxUp(ctx context.Context, h *sandboxHome, o *sandboxOptions) 
 	if err != nil {
 		return fmt.Errorf("finding the imgops executable: %w", err)
 	}
-	args := []string{"sandbox", "serve", "--name", h.name, "--machines", driver, "--port", fmt.Sprint(o.port), "--mirror", o.mirror}
-	args = append(args, o.conditions.args()...)
-	for _, place := range o.organizations {
-		args = append(args, "--organization", place)
-	}
+	settings := settingsOf(o.flags)
+	settings["machines"] = []string{driver}
+	args := append([]string{"sandbox", "serve", "--name", h.name}, settings.args()...)
 	cmd := exec.Command(self, args...) // not CommandContext: the server outlives this command
 	cmd.Stdout, cmd.Stderr, cmd.Dir = log, log, "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/spf13/pflag"
 
 	"github.com/imgops/imgops/images/sandbox"
@@ -30,17 +28,4 @@ func (o *conditionOptions) parse() (sandbox.Conditions, error) {
 		return c, &usageError{err: err}
 	}
 	return c, nil
-}
-
-// args are the flags again, for the server that up starts.
-func (o *conditionOptions) args() []string {
-	args := []string{"--latency", o.latency, "--consistency", o.consistency, "--throttle", o.throttle, "--seed", fmt.Sprint(o.seed)}
-	for _, rule := range o.faults {
-		args = append(args, "--fault", rule)
-	}
-	return args
-}
-
-func (o *conditionOptions) given() bool {
-	return o.latency != "" || o.consistency != "" || o.throttle != "" || len(o.faults) > 0
 }

@@ -142,7 +142,7 @@ func (h *sandboxHome) noteRunning(ids []string) error {
 	}
 	data, err := json.Marshal(ids)
 	if err == nil {
-		err = renameio.WriteFile(h.path("down.json"), data, 0o600)
+		err = renameio.WriteFile(h.path("down.json"), data, 0o600, renameio.WithTempDir(h.dir))
 	}
 	if err != nil {
 		return fmt.Errorf("noting which instances run: %w", err)

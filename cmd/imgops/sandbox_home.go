@@ -19,7 +19,7 @@ import (
 	"github.com/imgops/imgops/images/sandbox"
 )
 
-// sandboxHome is where one sandbox keeps its state: server.json (where the server is or was), server.log, locks/ (pinned
+// sandboxHome is where one sandbox keeps its state: server.json (where the server is or was), settings.json (the flags that it runs with), server.log, locks/ (pinned
 // bases), cloud/ (the cloud's records), disks/, what the drivers keep: machines/ (nspawn) and qemu/, and, while it is down,
 // down.json (the instances that ran).
 type sandboxHome struct {
@@ -127,6 +127,20 @@ func (h *sandboxHome) lock() (release func(), err error) {
 	return func() { f.Close() }, nil
 }
 
+// removeTemporary removes records that a killed process was writing (renameio names them so). Whoever calls it holds the lock.
+func (h *sandboxHome) removeTemporary() error {
+	for _, name := range []string{"server.json", "settings.json", "down.json"} {
+		left, err := filepath.Glob(h.path("." + name + "[0-9]*"))
+		for _, path := range left {
+			err = errors.Join(err, os.Remove(path))
+		}
+		if err != nil {
+			return fmt.Errorf("removing a half-written %s of sandbox %s: %w", name, h.name, err)
+		}
+	}
+	return nil
+}
+
 // listen takes the port of the last server again, or the one asked for, or any; always on loopback.
 func (h *sandboxHome) listen(ctx context.Context, port int) (net.Listener, error) {
 	addr := fmt.Sprintf("127.0.0.1:%d", port)
@@ -148,7 +162,7 @@ func (h *sandboxHome) writeRecord(r serverRecord) error {
 	if err != nil {
 		return fmt.Errorf("encoding where the sandbox listens: %w", err)
 	}
-	if err := renameio.WriteFile(h.path("server.json"), b, 0o600); err != nil {
+	if err := renameio.WriteFile(h.path("server.json"), b, 0o600, renameio.WithTempDir(h.dir)); err != nil {
 		return fmt.Errorf("recording where the sandbox listens: %w", err)
 	}
 	return nil

@@ -55,22 +55,25 @@ func (a *app) cacheDir() (string, error) {
 
 // sandboxServe runs the server until the context ends. The machines go on: the next server finds them again.
 func (a *app) sandboxServe(ctx context.Context, h *sandboxHome, o *sandboxOptions) (err error) {
-	conditions, organizations, err := o.parse()
-	if err != nil {
-		return err
-	}
 	release, err := h.lock()
 	if err != nil {
 		return err
 	}
 	defer release()
+	if err := h.removeTemporary(); err != nil {
+		return err
+	}
 	debug.SetGCPercent(100) // it lives on
 	debug.SetMemoryLimit(math.MaxInt64)
 	log := slog.New(slog.NewTextHandler(a.Stderr, nil))
 	if err := a.findSystemTools(); err != nil {
 		return err
 	}
-	driverName, err := hostProber.choose(o.machines)
+	driverName, err := a.recall(h, o)
+	if err != nil {
+		return err
+	}
+	conditions, organizations, err := o.parse()
 	if err != nil {
 		return err
 	}
@@ -93,6 +96,11 @@ func (a *app) sandboxServe(ctx context.Context, h *sandboxHome, o *sandboxOption
 		return err
 	}
 	cloud.Store(c)
+	settings := settingsOf(o.flags)
+	settings["machines"] = []string{driverName}
+	if err := h.keepSettings(settings); err != nil { // before there are images that go with them
+		return err
+	}
 	if err := a.registerBase(ctx, c, driverName, o); err != nil {
 		return err
 	}

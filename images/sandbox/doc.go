@@ -20,7 +20,8 @@
 //     disk) is not done there: the handler stores a row in a passing state (pending, stopping, ...) and asks with
 //     q.after for its lane to run (lanes.go) once the transaction is on file.
 //   - jobs_*.go: a job looks at the row, does what its state asks for, and stores the final state. Since it reads all it
-//     needs from the row, recover.go gets a sandbox that was killed going again by running the same jobs.
+//     needs from the row, recover.go gets a sandbox that was killed going again by running the same jobs; leftovers.go removes
+//     the files that no row names.
 //   - server.go encodes the answer of EC2 and STS as XML, server_json.go that of SSM and KMS as JSON.
 //   - s3.go goes its own way, for S3's calls are methods and paths: buckets and whole objects in path style, conditional writes
 //     and listings. What it lacks is NotImplemented.
