@@ -69,6 +69,7 @@ func TestAllowedImages(t *testing.T) {
 		_, err := c.RunInstances(w.ctx, &ec2.RunInstancesInput{ImageId: &id, InstanceType: "t3.small", MinCount: aws.Int32(1), MaxCount: aws.Int32(1), DryRun: aws.Bool(true)})
 		require.Equal(t, map[bool]string{true: "DryRunOperation", false: "InvalidAMIID.NotFound"}[want[id]], code(err), name)
 	}
+	set("enabled", types.ImageCriterionRequest{ImageProviders: []string{build}}) // whichever case came last
 	got, err := c.GetAllowedImagesSettings(w.ctx, nil)
 	require.NoError(t, err)
 	require.Len(t, got.ImageCriteria, 1)
