@@ -90,6 +90,7 @@ var ec2Actions = map[string]action{
 	"DescribeImageAttribute":               reads(describeImageAttribute),
 	"ModifyImageAttribute":                 writes(modifyImageAttribute),
 	"ResetImageAttribute":                  writes(resetImageAttribute),
+	"CancelImageLaunchPermission":          writes(cancelLaunchPermission),
 	"DeregisterImage":                      writes(deregisterImage),
 	"EnableImageDeprecation":               writes(enableImageDeprecation),
 	"DisableImageDeprecation":              writes(disableImageDeprecation),
@@ -130,18 +131,19 @@ var ec2Actions = map[string]action{
 }
 
 var ssmActions = map[string]action{
-	"PutParameter":           writes(putParameter),
-	"GetParameter":           reads(getParameter),
-	"GetParameters":          reads(getParameters),
-	"GetParametersByPath":    reads(getParametersByPath),
-	"GetParameterHistory":    reads(getParameterHistory),
-	"DescribeParameters":     reads(describeParameters),
-	"DeleteParameter":        writes(deleteParameter),
-	"DeleteParameters":       writes(deleteParameters),
-	"LabelParameterVersion":  writes(labelParameterVersion),
-	"AddTagsToResource":      writes(addTagsToResource),
-	"RemoveTagsFromResource": writes(removeTagsFromResource),
-	"ListTagsForResource":    reads(listTagsForResource),
+	"PutParameter":            writes(putParameter),
+	"GetParameter":            reads(getParameter),
+	"GetParameters":           reads(getParameters),
+	"GetParametersByPath":     reads(getParametersByPath),
+	"GetParameterHistory":     reads(getParameterHistory),
+	"DescribeParameters":      reads(describeParameters),
+	"DeleteParameter":         writes(deleteParameter),
+	"DeleteParameters":        writes(deleteParameters),
+	"LabelParameterVersion":   writes(labelParameterVersion),
+	"UnlabelParameterVersion": writes(unlabelParameterVersion),
+	"AddTagsToResource":       writes(addTagsToResource),
+	"RemoveTagsFromResource":  writes(removeTagsFromResource),
+	"ListTagsForResource":     reads(listTagsForResource),
 }
 
 var kmsActions = map[string]action{

@@ -21,11 +21,14 @@ const (
 	maxSkew          = 15 * time.Minute
 )
 
-// scope is what an Authorization header says about a request.
+// scope is what an Authorization header, or the query string of a presigned URL, says about a request.
 type scope struct {
 	AccessKey, Date, Region, Service string
 	SignedHeaders                    []string
 	Signature                        string
+	At, Token                        string // X-Amz-Date and X-Amz-Security-Token
+	Presigned                        bool
+	Expires                          string // X-Amz-Expires: seconds, of a presigned URL
 }
 
 // parseScope reads "AWS4-HMAC-SHA256 Credential=KEY/20260102/us-east-1/ec2/aws4_request, SignedHeaders=a;b, Signature=hex".
@@ -39,12 +42,15 @@ func parseScope(header string) (scope, bool) {
 		name, value, _ := strings.Cut(strings.TrimSpace(part), "=")
 		fields[name] = value
 	}
-	c := strings.Split(fields["Credential"], "/")
-	if len(c) != 5 || c[4] != "aws4_request" || fields["SignedHeaders"] == "" || fields["Signature"] == "" {
+	return newScope(fields["Credential"], fields["SignedHeaders"], fields["Signature"])
+}
+
+func newScope(credential, headers, signature string) (scope, bool) {
+	c := strings.Split(credential, "/")
+	if len(c) != 5 || c[4] != "aws4_request" || headers == "" || signature == "" {
 		return scope{}, false
 	}
-	return scope{AccessKey: c[0], Date: c[1], Region: c[2], Service: c[3],
-		SignedHeaders: strings.Split(fields["SignedHeaders"], ";"), Signature: fields["Signature"]}, true
+	return scope{AccessKey: c[0], Date: c[1], Region: c[2], Service: c[3], SignedHeaders: strings.Split(headers, ";"), Signature: signature}, true
 }
 
 // authFault is why a request was not let in; each service words it its own way.
@@ -59,6 +65,7 @@ const (
 	faultExpired
 	faultSkew
 	faultRegion
+	faultLapsed // a presigned URL's time is over, or has not come
 )
 
 // authenticate finds out who sent the request and verifies that the holder of the key's secret did.
@@ -75,7 +82,7 @@ func (c *Cloud) authenticate(r *http.Request, s scope, body []byte) (identity, a
 	if !known {
 		return identity{}, faultKey
 	}
-	at, err := time.Parse("20060102T150405Z", r.Header.Get("X-Amz-Date"))
+	at, err := time.Parse("20060102T150405Z", s.At)
 	if err != nil || at.Format("20060102") != s.Date {
 		return identity{}, faultSignature
 	}
@@ -84,9 +91,11 @@ func (c *Cloud) authenticate(r *http.Request, s scope, body []byte) (identity, a
 	}
 	now := c.clock()
 	switch {
-	case now.Sub(at).Abs() > maxSkew:
+	case s.Presigned && !s.lasts(at, now):
+		return identity{}, faultLapsed
+	case !s.Presigned && now.Sub(at).Abs() > maxSkew:
 		return identity{}, faultSkew
-	case !sameText(r.Header.Get("X-Amz-Security-Token"), cred.Token):
+	case !sameText(s.Token, cred.Token):
 		return identity{}, faultToken
 	case !cred.Expires.IsZero() && !now.Before(cred.Expires):
 		return identity{}, faultExpired
@@ -114,10 +123,13 @@ func (c *Cloud) sign(r *http.Request, s scope, cred credential, body []byte, at 
 	sum := sha256.Sum256(body)
 	payload := hex.EncodeToString(sum[:])
 	if s.Service == "s3" {
-		payload = payloadSum(r, payload)
+		payload = payloadSum(r, s, payload)
 	}
 	key := aws.Credentials{AccessKeyID: s.AccessKey, SecretAccessKey: cred.Secret}
 	signer := v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = s.Service == "s3" })
+	if s.Presigned {
+		return presignature(r.Context(), signer, key, again, payload, s, at)
+	}
 	if err := signer.SignHTTP(r.Context(), key, again, payload, s.Service, s.Region, at); err != nil {
 		return ""
 	}
@@ -144,6 +156,7 @@ func authError(service string, fault authFault, region string) *query.Error {
 			faultExpired:   {"RequestExpired", "Request has expired.", 400},
 			faultSkew:      {"RequestExpired", "Request has expired.", 400},
 			faultRegion:    {"AuthFailure", notRegion, 401},
+			faultLapsed:    {"RequestExpired", "Request has expired.", 400},
 		},
 		"sts": {
 			faultMissing:   {"MissingAuthenticationToken", "Request is missing Authentication Token", 403},
@@ -153,6 +166,7 @@ func authError(service string, fault authFault, region string) *query.Error {
 			faultExpired:   {"ExpiredToken", "The security token included in the request is expired", 403},
 			faultSkew:      {"SignatureDoesNotMatch", "Signature expired: it is more than 15 min old or in the future", 403},
 			faultRegion:    {"SignatureDoesNotMatch", notRegion, 403},
+			faultLapsed:    {"RequestExpired", "Request has expired.", 400},
 		},
 		"ssm": {
 			faultMissing:   {"MissingAuthenticationTokenException", "Missing Authentication Token", 400},
@@ -162,6 +176,7 @@ func authError(service string, fault authFault, region string) *query.Error {
 			faultExpired:   {"ExpiredTokenException", "The security token included in the request is expired", 400},
 			faultSkew:      {"InvalidSignatureException", "Signature expired: it is more than 15 min old or in the future", 400},
 			faultRegion:    {"InvalidSignatureException", notRegion, 400},
+			faultLapsed:    {"RequestExpired", "Request has expired.", 400},
 		},
 	}
 	w := table[service][fault]

@@ -3,6 +3,7 @@ package sandbox_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -25,7 +26,7 @@ var contract = []contractCase{
 	{"a dry run is an error with status 412", ec2API + "CommonParameters.html", "", (*endpoint).dryRun},
 	{"key pairs have unique names", ec2API + "API_ImportKeyPair.html", "", (*endpoint).keyPairs},
 	{"tags: 50 on a resource, filters with wildcards", ec2UG + "Using_Tags.html", "", (*endpoint).tags},
-	{"tags: aws: is reserved, a key has 127 characters at most", ec2UG + "Using_Tags.html", "CreateTags checks neither prefix nor length", (*endpoint).tagRules},
+	{"tags: aws: is reserved, a key has 128 characters at most", ec2UG + "Using_Tags.html", "CreateTags checks neither prefix nor length", (*endpoint).tagRules},
 	{"image names are 3 to 128 characters of a set", ec2API + "API_RegisterImage.html", "RegisterImage accepts every name", (*endpoint).imageNames},
 	{"image names are unique", ec2API + "API_RegisterImage.html", "RegisterImage accepts a name twice", (*endpoint).uniqueNames},
 	{"a registered image shows its mapping, and its snapshot is in use", ec2API + "API_DeleteSnapshot.html", "RegisterImage drops the block device mappings", (*endpoint).mappings},
@@ -166,7 +167,7 @@ func (e *endpoint) tags() {
 
 func (e *endpoint) tagRules() {
 	s := e.snapshot()
-	for _, key := range []string{"aws:mine", string(make([]byte, 128))} {
+	for _, key := range []string{"aws:mine", strings.Repeat("k", 129)} {
 		_, err := e.ec2.CreateTags(e.ctx, &ec2.CreateTagsInput{Resources: []string{s}, Tags: []types.Tag{{Key: &key, Value: aws.String("")}}})
 		require.Equal(e.t, "InvalidParameterValue", code(err))
 	}
@@ -174,7 +175,7 @@ func (e *endpoint) tagRules() {
 
 func (e *endpoint) imageNames() {
 	s := e.snapshot()
-	for _, name := range []string{"ab", "no#pe", string(make([]byte, 129))} {
+	for _, name := range []string{"ab", "no#pe", strings.Repeat("n", 129)} {
 		_, err := e.ec2.RegisterImage(e.ctx, e.registration(name, s))
 		require.Equal(e.t, "InvalidAMIName.Malformed", code(err))
 	}

@@ -7,7 +7,7 @@
 //   - loopback.go: LoopbackOnly, which imgops puts in front, refuses a request that does not name this computer.
 //   - server.go: serveHTTP reads the body (at most 1 MiB) and answers GET /_imgops/status itself. A body that is too large is
 //     refused in the form of its service.
-//   - auth.go: the Authorization header's credential scope names service and Region; the signature is verified by signing
+//   - auth.go: the credential scope in the Authorization header, or in a presigned URL (auth_presigned.go), names service and Region; the signature is verified by signing
 //     the request again with the secret of its key (identity.go). The result is who calls: an identity.
 //   - actions.go: the table of the service, from the action's name to an action; a name that is not there is answered with
 //     InvalidAction. The wrappers reads and writes (call.go) decode the parameters into the handler's request struct
@@ -46,6 +46,9 @@
 //
 // KMS (kms_*.go) says who may use a key; encryption.go asks it for EBS when something is copied, launched or captured. Such a
 // call is accepted whatever the key, and what it makes fails later, as on EC2. Nothing is really encrypted.
+//
+// An instance has one EBS volume, its root. Mappings of the instance store (VirtualName) and NoDevice are understood; an EBS
+// volume besides the root is refused as Unsupported (mappings.go).
 //
 // What an account keeps itself from seeing is in image_allowed.go. Which account is in which organization and organizational
 // unit is said when the sandbox starts (organization.go): launch permissions and key policies that name them reach those

@@ -127,4 +127,9 @@ func flag[T any](get func(*T) bool) func(*T) []string {
 	return func(row *T) []string { return []string{strconv.FormatBool(get(row))} }
 }
 
+// constantly is a filter that sees the same in every row; without values, it matches none.
+func constantly[T any](values ...string) func(*T) []string {
+	return func(*T) []string { return values }
+}
+
 func number(n int32) string { return strconv.Itoa(int(n)) }

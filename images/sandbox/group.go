@@ -122,7 +122,7 @@ func describeSecurityGroups(q *call, in *describeGroupsRequest) (*describeGroups
 			found = append(found, g)
 		}
 	}
-	rows, next, err := page(in.pageParams, 5, found, func(g *groupRow) string { return g.ID })
+	rows, next, err := page(q, in.pageParams, 5, found, func(g *groupRow) string { return g.ID })
 	out := &describeGroupsAnswer{NextToken: next}
 	for _, g := range rows {
 		out.Groups.Items = append(out.Groups.Items, groupItem{ID: g.ID, Egress: permissions(g.Rules, true), VpcID: g.VpcID,

@@ -112,6 +112,6 @@ func describeSecurityGroupRules(q *call, in *describeRulesRequest) (*describeRul
 			}
 		}
 	}
-	rows, next, err := page(in.pageParams, 5, found, func(r ruleItem) string { return r.ID })
+	rows, next, err := page(q, in.pageParams, 5, found, func(r ruleItem) string { return r.ID })
 	return &describeRulesAnswer{query.List[ruleItem]{Items: rows}, next}, err
 }

@@ -56,7 +56,7 @@ func describeImageAttribute(q *call, in *imageAttributeRequest) (*imageAttribute
 	case "tpmSupport":
 		out.TPM = value(i.TPMSupport)
 	case "uefiData":
-		out.UEFIData = value("")
+		out.UEFIData = value(i.UEFIData)
 	case "lastLaunchedTime":
 		out.LastLaunched = value(q.lastLaunched(&i))
 	case "imdsSupport":
@@ -214,6 +214,23 @@ func resetImageAttribute(q *call, in *imageAttributeRequest) (*done, error) {
 		return nil, badParameter(in.Attribute, "attribute", "Only launchPermission can be reset.")
 	}
 	q.images.Put(q.tx, i.ID, i.unshared())
+	return success, nil
+}
+
+// cancelLaunchPermission takes the caller, with whom the image is shared by its account id, off the launch permissions. What is
+// public, or shared with an organization, cannot be given back (EC2 user guide, cancel-sharing-an-AMI).
+func cancelLaunchPermission(q *call, in *imageRequest) (*done, error) {
+	i, err := q.visibleImage(in.ImageId)
+	switch {
+	case err != nil:
+		return nil, err
+	case i.Account == q.Account:
+		return nil, fail("OperationNotPermitted", "The image '%s' is your own; it is not shared with you", i.ID)
+	case !slices.Contains(i.Users, q.Account):
+		return nil, fail("OperationNotPermitted", "The image '%s' is not shared with account %s itself: it is public or shared with an organization", i.ID, q.Account)
+	}
+	i.Users = without(i.Users, q.Account)
+	q.images.Put(q.tx, i.ID, i)
 	return success, nil
 }
 

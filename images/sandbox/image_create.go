@@ -1,6 +1,8 @@
 package sandbox
 
 import (
+	"cmp"
+	"encoding/base64"
 	"slices"
 )
 
@@ -12,6 +14,8 @@ type ebsParam struct {
 	SnapshotId          string
 	VolumeSize          int32
 	VolumeType          string
+
+	VolumeInitializationRate int32
 }
 
 type deviceParam struct {
@@ -57,7 +61,11 @@ func createImage(q *call, in *createImageRequest) (*imageAnswer, error) {
 	}
 	d := device{Name: inst.RootDevice, SizeGiB: v.SizeGiB, Type: v.Type, DeleteOnTermination: v.DeleteOnTermination,
 		Encrypted: v.Encrypted, KMSKey: v.KMSKey, IOPS: v.IOPS, Throughput: v.Throughput}
-	if d, err = d.override(in.BlockDeviceMapping); err != nil {
+	ofRoot, virtual, err := mappings(in.BlockDeviceMapping, d.Name, inst.Virtual)
+	if err != nil {
+		return nil, err
+	}
+	if d, err = d.override(ofRoot); err != nil {
 		return nil, err
 	}
 	id := newID("ami-")
@@ -65,8 +73,8 @@ func createImage(q *call, in *createImageRequest) (*imageAnswer, error) {
 	d.SnapshotID = s.ID
 	source, _ := q.images.Get(q.tx, inst.ImageID)
 	i := imageRow{place: q.place, ID: id, Name: in.Name, Description: in.Description, Architecture: inst.Architecture, State: pending,
-		Created: q.now, RootDevice: inst.RootDevice, Devices: []device{d}, BootMode: inst.BootMode, ENA: inst.ENA,
-		Sriov: source.Sriov, TPMSupport: source.TPMSupport, SourceInstance: inst.ID,
+		Created: q.now, RootDevice: inst.RootDevice, Devices: append([]device{d}, virtual...), BootMode: inst.BootMode, ENA: inst.ENA,
+		Sriov: cmp.Or(inst.Sriov, source.Sriov), UEFIData: source.UEFIData, TPMSupport: source.TPMSupport, SourceInstance: inst.ID,
 		Job: &imageJob{InstanceID: inst.ID, Reboot: inst.State == running && !in.NoReboot}}
 	q.images.Put(q.tx, id, i)
 	q.setTags(id, specs["image"])
@@ -78,11 +86,10 @@ func createImage(q *call, in *createImageRequest) (*imageAnswer, error) {
 func (d device) override(params []deviceParam) (device, error) {
 	for _, p := range params {
 		switch {
-		case p.DeviceName != d.Name:
-			return d, onlyRoot(p.DeviceName, d.Name)
 		case p.NoDevice != nil || p.VirtualName != "" || p.Ebs == nil:
 			return d, fail("InvalidBlockDeviceMapping", "The root device %s cannot be left out of the image", d.Name)
-		case p.Ebs.SnapshotId != "" || p.Ebs.KmsKeyId != "" || p.Ebs.Encrypted != nil || p.Ebs.VolumeSize != 0 && p.Ebs.VolumeSize != d.SizeGiB:
+		case p.Ebs.SnapshotId != "" || p.Ebs.KmsKeyId != "" || p.Ebs.Encrypted != nil || p.Ebs.VolumeInitializationRate != 0 ||
+			p.Ebs.VolumeSize != 0 && p.Ebs.VolumeSize != d.SizeGiB:
 			return d, fail("InvalidBlockDeviceMapping", "Only deleteOnTermination and the volume type of %s can be changed by CreateImage", d.Name)
 		}
 		if p.Ebs.VolumeType != "" {
@@ -90,6 +97,10 @@ func (d device) override(params []deviceParam) (device, error) {
 		}
 		if p.Ebs.DeleteOnTermination != nil {
 			d.DeleteOnTermination = *p.Ebs.DeleteOnTermination
+		}
+		var err error
+		if d, err = d.complete(snapshotRow{}); err != nil {
+			return d, err
 		}
 	}
 	return d, nil
@@ -110,8 +121,29 @@ type registerImageRequest struct {
 	ImdsSupport        string
 	SriovNetSupport    string
 	TpmSupport         string
+	UefiData           string // kept and shown, but the firmware of machines does not read it
 	VirtualizationType string
 	TagSpecification   []tagSpecParam
+
+	// What images of other kinds have. Terraform sends ImageLocation empty.
+	ImageLocation, KernelId, RamdiskId string
+	BillingProduct                     []string
+}
+
+// backedByEBS refuses what only images of other kinds have.
+func (in *registerImageRequest) backedByEBS() error {
+	switch {
+	case in.ImageLocation != "":
+		return fail("Unsupported", "Only EBS-backed images can be registered here, not the manifest %s; leave ImageLocation out", in.ImageLocation)
+	case in.KernelId != "" || in.RamdiskId != "":
+		return fail("Unsupported", "Images of this sandbox have their kernel on their disk; leave KernelId and RamdiskId out")
+	case len(in.BillingProduct) > 0:
+		return fail("Unsupported", "This sandbox has no billing products; leave BillingProducts out")
+	}
+	if _, err := base64.StdEncoding.DecodeString(in.UefiData); err != nil {
+		return fail("InvalidParameterValue", "The parameter uefiData is not valid base64")
+	}
+	return nil
 }
 
 func (in *registerImageRequest) check() error {
@@ -126,6 +158,8 @@ func (in *registerImageRequest) check() error {
 		return badParameter(in.ImdsSupport, "imdsSupport", "Valid values: v2.0.")
 	case in.TpmSupport != "" && in.TpmSupport != "v2.0":
 		return badParameter(in.TpmSupport, "tpmSupport", "Valid values: v2.0.")
+	case in.TpmSupport != "" && in.BootMode != "uefi":
+		return combination("The tpmSupport '%s' requires the boot mode 'uefi', not '%s'", in.TpmSupport, in.BootMode) // ec2-facts 1.31
 	case in.RootDeviceName == "" || len(in.BlockDeviceMapping) == 0:
 		return missing("RootDeviceName and BlockDeviceMapping")
 	}
@@ -137,16 +171,20 @@ func registerImage(q *call, in *registerImageRequest) (*imageAnswer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := firstError(in.check(), q.freeImageName(in.Name)); err != nil {
+	if err := firstError(in.check(), in.backedByEBS(), q.freeImageName(in.Name)); err != nil {
 		return nil, err
 	}
-	d, err := q.registeredDevice(in)
+	ofRoot, virtual, err := mappings(in.BlockDeviceMapping, in.RootDeviceName, nil)
+	if err != nil {
+		return nil, err
+	}
+	d, err := q.registeredDevice(in.RootDeviceName, ofRoot)
 	if err != nil {
 		return nil, err
 	}
 	i := imageRow{place: q.place, ID: newID("ami-"), Name: in.Name, Description: in.Description, Architecture: in.Architecture,
-		State: available, Created: q.now, RootDevice: in.RootDeviceName, Devices: []device{d}, BootMode: in.BootMode,
-		ENA: in.EnaSupport, IMDSSupport: in.ImdsSupport, Sriov: in.SriovNetSupport, TPMSupport: in.TpmSupport}
+		State: available, Created: q.now, RootDevice: in.RootDeviceName, Devices: append([]device{d}, virtual...), BootMode: in.BootMode,
+		ENA: in.EnaSupport, IMDSSupport: in.ImdsSupport, Sriov: in.SriovNetSupport, TPMSupport: in.TpmSupport, UEFIData: in.UefiData}
 	if i.Architecture == "" {
 		i.Architecture = "x86_64"
 	}
@@ -159,13 +197,10 @@ func registerImage(q *call, in *registerImageRequest) (*imageAnswer, error) {
 }
 
 // registeredDevice is the root device of an image to be registered: a snapshot of the caller's.
-func (q *call) registeredDevice(in *registerImageRequest) (device, error) {
+func (q *call) registeredDevice(root string, params []deviceParam) (device, error) {
 	var d device
-	for _, p := range in.BlockDeviceMapping {
-		if p.DeviceName != in.RootDeviceName {
-			return d, onlyRoot(p.DeviceName, in.RootDeviceName)
-		}
-		if p.Ebs == nil || p.Ebs.SnapshotId == "" {
+	for _, p := range params {
+		if p.NoDevice != nil || p.Ebs == nil || p.Ebs.SnapshotId == "" {
 			return d, fail("InvalidBlockDeviceMapping", "The root device %s needs a snapshot", p.DeviceName)
 		}
 		if p.Ebs.Encrypted != nil || p.Ebs.KmsKeyId != "" {
@@ -186,7 +221,7 @@ func (q *call) registeredDevice(in *registerImageRequest) (device, error) {
 		}
 	}
 	if d.Name == "" {
-		return d, fail("InvalidBlockDeviceMapping", "There is no mapping of the root device %s", in.RootDeviceName)
+		return d, fail("InvalidBlockDeviceMapping", "There is no mapping of the root device %s", root)
 	}
 	return d, nil
 }
@@ -201,6 +236,8 @@ type copyImageRequest struct {
 	KmsKeyId         string
 	CopyImageTags    bool
 	TagSpecification []tagSpecParam
+
+	SnapshotCopyCompletionDurationMinutes *int32
 }
 
 // copyImage is called in the destination Region. The copy shares the source's blob; it is pending until finishImageCopy.
@@ -217,7 +254,7 @@ func copyImage(q *call, in *copyImageRequest) (*imageAnswer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkImageName(in.Name); err != nil {
+	if err := firstError(checkImageName(in.Name), checkDuration(in.SnapshotCopyCompletionDurationMinutes, "snapshotCopyCompletionDurationMinutes")); err != nil {
 		return nil, err
 	}
 	if _, known := regionByName(in.SourceRegion); !known {
@@ -254,7 +291,7 @@ func copyImage(q *call, in *copyImageRequest) (*imageAnswer, error) {
 func (i *imageRow) copyTo(q *call, name, description string) imageRow {
 	return imageRow{place: q.place, ID: newID("ami-"), Name: name, Description: description, Architecture: i.Architecture,
 		State: pending, Created: q.now, RootDevice: i.RootDevice, Devices: slices.Clone(i.Devices), BootMode: i.BootMode,
-		IMDSSupport: i.IMDSSupport, TPMSupport: i.TPMSupport, Sriov: i.Sriov, ENA: i.ENA, SourceImage: i.ID, SourceFrom: i.Region}
+		IMDSSupport: i.IMDSSupport, TPMSupport: i.TPMSupport, Sriov: i.Sriov, UEFIData: i.UEFIData, ENA: i.ENA, SourceImage: i.ID, SourceFrom: i.Region}
 }
 
 // copyRoot copies the image's snapshot, which must be shared with the caller too (ec2-facts 4.6).
@@ -266,7 +303,7 @@ func (q *call) copyRoot(source imageRow, in *copyImageRequest) (snapshotRow, err
 	if root.State != "completed" {
 		return root, fail("IncorrectState", "The snapshot '%s' of image %s is %s", root.ID, source.ID, root.State)
 	}
-	return q.copyOf(root, "", in.Encrypted, in.KmsKeyId)
+	return q.copyOf(root, "", in.Encrypted, in.KmsKeyId, in.SnapshotCopyCompletionDurationMinutes)
 }
 
 // merged is the tags of a source with those of the request over them.

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"maps"
 	"time"
 
 	"github.com/imgops/imgops/images/sandbox/query"
@@ -53,8 +54,9 @@ type imageItem struct {
 }
 
 type deviceItem struct {
-	EBS  ebsItem `xml:"ebs"`
-	Name string  `xml:"deviceName"`
+	EBS     *ebsItem `xml:"ebs"`
+	Name    string   `xml:"deviceName"`
+	Virtual string   `xml:"virtualName,omitempty"`
 }
 
 type ebsItem struct {
@@ -72,12 +74,16 @@ type ebsItem struct {
 func deviceItems(i *imageRow) query.List[deviceItem] {
 	var list query.List[deviceItem]
 	for _, d := range i.Devices {
+		if d.Virtual != "" {
+			list.Items = append(list.Items, deviceItem{Name: d.Name, Virtual: d.Virtual})
+			continue
+		}
 		e := ebsItem{DeleteOnTermination: d.DeleteOnTermination, SnapshotID: d.SnapshotID, SizeGiB: d.SizeGiB, Type: d.Type,
 			KMSKey: d.KMSKey, Encrypted: d.Encrypted, Throughput: d.Throughput, IOPS: d.IOPS}
 		if i.State == pending || i.State == failed {
 			e.SnapshotID = ""
 		}
-		list.Items = append(list.Items, deviceItem{e, d.Name})
+		list.Items = append(list.Items, deviceItem{EBS: &e, Name: d.Name})
 	}
 	return list
 }
@@ -124,6 +130,7 @@ var imageFilters = fields[imageRow]{
 	"creation-date":        one(func(i *imageRow) string { return timestamp(i.Created) }),
 	"description":          one(func(i *imageRow) string { return i.Description }),
 	"ena-support":          flag(func(i *imageRow) bool { return i.ENA }),
+	"free-tier-eligible":   constantly[imageRow]("true"), // Linux without software that costs
 	"hypervisor":           func(*imageRow) []string { return []string{"xen"} },
 	"image-id":             one(func(i *imageRow) string { return i.ID }),
 	"image-type":           func(*imageRow) []string { return []string{"machine"} },
@@ -150,11 +157,18 @@ var imageFilters = fields[imageRow]{
 	"virtualization-type":  func(*imageRow) []string { return []string{"hvm"} },
 
 	"block-device-mapping.delete-on-termination": flag(func(i *imageRow) bool { return i.root().DeleteOnTermination }),
-	"block-device-mapping.device-name":           one(func(i *imageRow) string { return i.root().Name }),
+	"block-device-mapping.device-name":           func(i *imageRow) []string { return i.deviceNames() },
 	"block-device-mapping.encrypted":             flag(func(i *imageRow) bool { return i.root().Encrypted }),
 	"block-device-mapping.snapshot-id":           one(func(i *imageRow) string { return i.root().SnapshotID }),
 	"block-device-mapping.volume-size":           one(func(i *imageRow) string { return number(i.root().SizeGiB) }),
 	"block-device-mapping.volume-type":           one(func(i *imageRow) string { return i.root().Type }),
+}
+
+// imageFilters are all filters of DescribeImages. image-allowed is what ImageAllowed would be with the account's criteria.
+func (q *call) imageFilters() fields[imageRow] {
+	known, settings := maps.Clone(imageFilters), q.settingsOf(q.place)
+	known["image-allowed"] = flag(func(i *imageRow) bool { return q.imageAllowed(settings, i) })
+	return known
 }
 
 func (i *imageRow) reason() reason {
@@ -164,7 +178,7 @@ func (i *imageRow) reason() reason {
 	return *i.Reason
 }
 
-// root is the device that images here have: one. An image without it does not come into being.
+// root is the device that images here have besides names of instance store volumes, the first. An image without it does not come into being.
 func (i *imageRow) root() device {
 	if len(i.Devices) == 0 {
 		return device{}
@@ -172,16 +186,24 @@ func (i *imageRow) root() device {
 	return i.Devices[0]
 }
 
-var ownerWord = lazy(`^(\d{12}|self|amazon|aws-marketplace|aws-backup-vault)$`)
+var (
+	ownerWord      = lazy(`^(\d{12}|self|amazon|aws-marketplace|aws-backup-vault)$`)
+	executableWord = lazy(`^(\d{12}|self|all)$`)
+)
 
 func describeImages(q *call, in *describeImagesRequest) (*describeImagesAnswer, error) {
-	match, err := filters(in.Filter, imageFilters, func(i *imageRow) map[string]string { return q.seenTags(i.ID, i.Account) })
+	match, err := filters(in.Filter, q.imageFilters(), func(i *imageRow) map[string]string { return q.seenTags(i.ID, i.Account) })
 	if err != nil {
 		return nil, err
 	}
 	for _, owner := range in.Owner {
 		if !ownerWord().MatchString(owner) {
 			return nil, fail("InvalidUserID.Malformed", "Invalid user id: \"%s\"", owner)
+		}
+	}
+	for _, user := range in.ExecutableBy {
+		if !executableWord().MatchString(user) {
+			return nil, fail("InvalidUserID.Malformed", "Invalid user id: \"%s\" (give an account, self or all)", user)
 		}
 	}
 	candidates, err := q.imageCandidates(in)
@@ -203,7 +225,7 @@ func describeImages(q *call, in *describeImagesRequest) (*describeImagesAnswer, 
 			found = append(found, i)
 		}
 	}
-	rows, next, err := page(in.pageParams, 1, found, func(i *imageRow) string { return i.ID })
+	rows, next, err := page(q, in.pageParams, 1, found, func(i *imageRow) string { return i.ID })
 	out := &describeImagesAnswer{NextToken: next}
 	for _, i := range rows {
 		out.Images.Items = append(out.Images.Items, q.imageItem(i))

@@ -86,7 +86,7 @@ func describeImageReferences(q *call, in *referencesRequest) (*referencesAnswer,
 	if _, wanted := options[ofParameter]; wanted {
 		r.parameters()
 	}
-	rows, next, err := page(in.pageParams, 1, r.found, func(f imageReference) string { return f.ImageID + " " + f.ARN })
+	rows, next, err := page(q, in.pageParams, 1, r.found, func(f imageReference) string { return f.ImageID + " " + f.ARN })
 	return &referencesAnswer{next, query.List[imageReference]{Items: rows}}, err
 }
 
@@ -195,7 +195,7 @@ func describeInstanceImages(q *call, in *instanceImagesRequest) (*instanceImages
 	if err != nil {
 		return nil, err
 	}
-	rows, next, err := page(in.pageParams, 1, found, func(i *instanceRow) string { return i.ID })
+	rows, next, err := page(q, in.pageParams, 1, found, func(i *instanceRow) string { return i.ID })
 	out := &instanceImagesAnswer{NextToken: next}
 	for _, i := range rows {
 		m := image(i)

@@ -169,6 +169,9 @@ func deregisterImage(q *call, in *deregisterRequest) (*deregisterAnswer, error) 
 func (q *call) deleteSnapshotsOf(i imageRow) []snapshotResult {
 	var results []snapshotResult
 	for _, d := range i.Devices {
+		if d.Virtual != "" {
+			continue
+		}
 		s, ok := q.snapshots.Get(q.tx, d.SnapshotID)
 		switch {
 		case !ok:

@@ -83,7 +83,7 @@ func describeUsageReports(q *call, in *describeReportsRequest) (*describeReports
 		return nil, err
 	}
 	found = slices.DeleteFunc(found, func(r *reportRow) bool { return !match.match(r) })
-	rows, next, err := page(in.pageParams, 1, found, func(r *reportRow) string { return r.ID })
+	rows, next, err := page(q, in.pageParams, 1, found, func(r *reportRow) string { return r.ID })
 	out := &describeReportsAnswer{NextToken: next}
 	for _, r := range rows {
 		out.Reports.Items = append(out.Reports.Items, q.reportItem(r))
@@ -129,7 +129,7 @@ func describeUsageEntries(q *call, in *describeReportsRequest) (*describeEntries
 			}
 		}
 	}
-	rows, next, err := page(in.pageParams, 1, found, func(e entryItem) string { return e.ReportID + e.Account + e.Type })
+	rows, next, err := page(q, in.pageParams, 1, found, func(e entryItem) string { return e.ReportID + e.Account + e.Type })
 	return &describeEntriesAnswer{next, query.List[entryItem]{Items: rows}}, err
 }
 

@@ -29,7 +29,9 @@ func imageIndex(i imageRow) []string {
 		entries = append(entries, "public:"+i.Region)
 	}
 	for _, d := range i.Devices {
-		entries = append(entries, "snap:"+d.SnapshotID)
+		if d.Virtual == "" {
+			entries = append(entries, "snap:"+d.SnapshotID)
+		}
 	}
 	return entries
 }

@@ -1,7 +1,6 @@
 package sandbox_test
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -22,6 +21,18 @@ import (
 // send sends a body that no SDK would, rightly signed, and returns the status and what the answer says of the error.
 func (w *world) send(service, target, body string) (status int, code, message string) {
 	w.t.Helper()
+	status, text := w.sendTo(service, target, body)
+	return answered(w.t, status, target, text)
+}
+
+// sendRaw sends a form, and returns the answer as it is.
+func (w *world) sendRaw(service, body string) (status int, text string) {
+	w.t.Helper()
+	return w.sendTo(service, "", body)
+}
+
+func (w *world) sendTo(service, target, body string) (status int, answer string) {
+	w.t.Helper()
 	r, err := http.NewRequestWithContext(w.ctx, http.MethodPost, w.url, strings.NewReader(body))
 	require.NoError(w.t, err)
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")
@@ -37,13 +48,18 @@ func (w *world) send(service, target, body string) (status int, code, message st
 	text, err := io.ReadAll(resp.Body)
 	require.NoError(w.t, err)
 	require.NotContains(w.t, strings.ToLower(string(text)), "<html")
+	return resp.StatusCode, string(text)
+}
+
+func answered(t testing.TB, status int, target, text string) (_ int, code, message string) {
+	t.Helper()
 	if target != "" {
 		var answer struct {
 			Type    string `json:"__type"`
 			Message string `json:"message"`
 		}
-		require.NoError(w.t, json.Unmarshal(text, &answer), string(text))
-		return resp.StatusCode, answer.Type, answer.Message
+		require.NoError(t, json.Unmarshal([]byte(text), &answer), text)
+		return status, answer.Type, answer.Message
 	}
 	var answer struct {
 		EC2Code    string `xml:"Errors>Error>Code"`
@@ -51,8 +67,8 @@ func (w *world) send(service, target, body string) (status int, code, message st
 		STSCode    string `xml:"Error>Code"`
 		STSMessage string `xml:"Error>Message"`
 	}
-	require.NoError(w.t, xml.NewDecoder(bytes.NewReader(text)).Decode(&answer), string(text))
-	return resp.StatusCode, answer.EC2Code + answer.STSCode, answer.EC2Message + answer.STSMessage
+	require.NoError(t, xml.NewDecoder(strings.NewReader(text)).Decode(&answer), text)
+	return status, answer.EC2Code + answer.STSCode, answer.EC2Message + answer.STSMessage
 }
 
 // What is malformed, not known or too large is told so, in the form of its service and with what is wrong.

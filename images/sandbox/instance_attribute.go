@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"encoding/base64"
+	"net/url"
 
 	"github.com/imgops/imgops/images/sandbox/query"
 )
@@ -76,7 +77,7 @@ func describeInstanceAttribute(q *call, in *instanceAttributeRequest) (*instance
 	case "sourceDestCheck":
 		out.SourceDestCheck = truth(i.SourceDestCheck)
 	case "sriovNetSupport":
-		out.Sriov = text("")
+		out.Sriov = text(i.Sriov)
 	case "userData":
 		out.UserData = &optionalValue{base64.StdEncoding.EncodeToString(i.UserData)}
 	case "groupSet":
@@ -98,6 +99,7 @@ type modifyInstanceRequest struct {
 	SourceDestCheck                   *boolParam
 	EbsOptimized                      *boolParam
 	EnaSupport                        *boolParam
+	SriovNetSupport                   *valueParam
 	InstanceType                      *valueParam
 	InstanceInitiatedShutdownBehavior *valueParam
 	UserData                          *struct{ Value []byte }
@@ -113,19 +115,16 @@ type modifyInstanceRequest struct {
 
 // named moves the old form, Attribute and Value, to the attribute's own field.
 func (in *modifyInstanceRequest) named() error {
-	yes := &boolParam{in.Value == "true"}
+	flags := map[string]**boolParam{"disableApiTermination": &in.DisableApiTermination, "disableApiStop": &in.DisableApiStop,
+		"sourceDestCheck": &in.SourceDestCheck, "ebsOptimized": &in.EbsOptimized, "enaSupport": &in.EnaSupport}
+	if to := flags[in.Attribute]; to != nil {
+		*to = &boolParam{}
+		return query.Decode(url.Values{"Value": {in.Value}}, *to)
+	}
 	switch in.Attribute {
 	case "":
-	case "disableApiTermination":
-		in.DisableApiTermination = yes
-	case "disableApiStop":
-		in.DisableApiStop = yes
-	case "sourceDestCheck":
-		in.SourceDestCheck = yes
-	case "ebsOptimized":
-		in.EbsOptimized = yes
-	case "enaSupport":
-		in.EnaSupport = yes
+	case "sriovNetSupport":
+		in.SriovNetSupport = &valueParam{in.Value}
 	case "instanceType":
 		in.InstanceType = &valueParam{in.Value}
 	case "instanceInitiatedShutdownBehavior":
@@ -150,7 +149,7 @@ func modifyInstanceAttribute(q *call, in *modifyInstanceRequest) (*done, error) 
 	if err := in.named(); err != nil {
 		return nil, err
 	}
-	if (in.InstanceType != nil || in.UserData != nil || in.EnaSupport != nil || in.EbsOptimized != nil) && i.State != stopped {
+	if (in.InstanceType != nil || in.SriovNetSupport != nil || in.UserData != nil || in.EnaSupport != nil || in.EbsOptimized != nil) && i.State != stopped {
 		return nil, fail("IncorrectInstanceState", "The instance '%s' is not in the 'stopped' state.", i.ID)
 	}
 	set := func(to *bool, p *boolParam) {
@@ -186,6 +185,12 @@ func (q *call) modifyValues(i *instanceRow, in *modifyInstanceRequest) error {
 			return badParameter(p.Value, "instanceInitiatedShutdownBehavior", "Valid values: stop, terminate.")
 		}
 		i.ShutdownBehavior = p.Value
+	}
+	if p := in.SriovNetSupport; p != nil {
+		if p.Value != "simple" {
+			return badParameter(p.Value, "sriovNetSupport", "It can only be set to simple, and not be unset.")
+		}
+		i.Sriov = p.Value
 	}
 	if in.UserData != nil {
 		if len(in.UserData.Value) > maxUserData {

@@ -1,8 +1,8 @@
 package sandbox
 
 import (
+	"cmp"
 	"slices"
-	"strconv"
 
 	"github.com/imgops/imgops/images/sandbox/query"
 )
@@ -139,6 +139,8 @@ type instanceItem struct {
 	VpcID           string                     `xml:"vpcId,omitempty"`
 	PrivateIP       string                     `xml:"privateIpAddress,omitempty"`
 	PublicIP        string                     `xml:"ipAddress,omitempty"`
+	Sriov           string                     `xml:"sriovNetSupport,omitempty"`
+	Capacity        templateCapacity           `xml:"capacityReservationSpecification"`
 }
 
 type reservationItem struct {
@@ -166,7 +168,7 @@ func (q *call) instanceItem(i *instanceRow) instanceItem {
 		Metadata: i.Metadata.item("applied"), PlatformDetails: "Linux/UNIX", UsageOperation: "RunInstances", Recovery: "default", ID: i.ID, ImageID: i.ImageID,
 		State: instanceState(i.State), Transition: i.Transition, KeyName: i.KeyName, LaunchIndex: i.LaunchIndex, Type: i.Type,
 		Launched: timestamp(i.Launched), Placement: placementItem{ZoneID: zoneID(i.Region, i.Zone), Tenancy: "default", Zone: i.Zone},
-		Monitoring: disabled}
+		Monitoring: disabled, Sriov: i.Sriov, Capacity: templateCapacity{CapacityReservationPreference: i.capacityPreference()}}
 	if i.Monitoring {
 		item.Monitoring = "enabled"
 	}
@@ -184,6 +186,9 @@ func (q *call) instanceItem(i *instanceRow) instanceItem {
 	}
 	return item
 }
+
+// capacityPreference is "open" for an instance of before it was kept.
+func (i *instanceRow) capacityPreference() string { return cmp.Or(i.CapacityPreference, "open") }
 
 func (q *call) interfaceItem(i *instanceRow) interfaceItem {
 	return interfaceItem{Groups: q.groupRefs(i), MAC: i.mac(), ID: i.ENI, OwnerID: i.Account, PrivateDNS: i.privateDNS(), Address: i.Address,
@@ -232,55 +237,6 @@ type describeInstancesAnswer struct {
 	Reservations query.List[reservationItem] `xml:"reservationSet"`
 }
 
-var instanceFilters = fields[instanceRow]{
-	"architecture":             one(func(i *instanceRow) string { return i.Architecture }),
-	"availability-zone":        one(func(i *instanceRow) string { return i.Zone }),
-	"client-token":             one(func(i *instanceRow) string { return i.ClientToken }),
-	"dns-name":                 func(*instanceRow) []string { return nil },
-	"hypervisor":               func(*instanceRow) []string { return []string{"xen"} },
-	"iam-instance-profile.arn": one(func(i *instanceRow) string { return i.Profile }),
-	"image-id":                 one(func(i *instanceRow) string { return i.ImageID }),
-	"instance-id":              one(func(i *instanceRow) string { return i.ID }),
-	"instance-lifecycle":       func(*instanceRow) []string { return nil },
-	"instance-state-code":      one(func(i *instanceRow) string { return strconv.Itoa(stateCodes[i.State]) }),
-	"instance-state-name":      one(func(i *instanceRow) string { return i.State }),
-	"instance-type":            one(func(i *instanceRow) string { return i.Type }),
-	"instance.group-id":        func(i *instanceRow) []string { return i.Groups },
-	"ip-address":               one(func(i *instanceRow) string { return i.Address }),
-	"key-name":                 one(func(i *instanceRow) string { return i.KeyName }),
-	"launch-index":             one(func(i *instanceRow) string { return strconv.Itoa(i.LaunchIndex) }),
-	"launch-time":              one(func(i *instanceRow) string { return timestamp(i.Launched) }),
-	"monitoring-state": func(i *instanceRow) []string {
-		if i.Monitoring {
-			return []string{"enabled"}
-		}
-		return []string{disabled}
-	},
-	"network-interface.network-interface-id": one(func(i *instanceRow) string { return i.ENI }),
-	"owner-id":                               one(func(i *instanceRow) string { return i.Account }),
-	"private-dns-name":                       one(func(i *instanceRow) string { return i.privateDNS() }),
-	"private-ip-address":                     one(func(i *instanceRow) string { return i.Address }),
-	"reason":                                 one(func(i *instanceRow) string { return i.Transition }),
-	"reservation-id":                         one(func(i *instanceRow) string { return i.ReservationID }),
-	"root-device-name":                       one(func(i *instanceRow) string { return i.RootDevice }),
-	"root-device-type":                       func(*instanceRow) []string { return []string{"ebs"} },
-	"source-dest-check":                      flag(func(i *instanceRow) bool { return i.SourceDestCheck }),
-	"state-reason-code": one(func(i *instanceRow) string {
-		if i.Reason == nil {
-			return ""
-		}
-		return i.Reason.Code
-	}),
-	"subnet-id":                        one(func(i *instanceRow) string { return i.SubnetID }),
-	"tenancy":                          func(*instanceRow) []string { return []string{"default"} },
-	"virtualization-type":              func(*instanceRow) []string { return []string{"hvm"} },
-	"vpc-id":                           one(func(i *instanceRow) string { return i.VpcID }),
-	"block-device-mapping.volume-id":   one(func(i *instanceRow) string { return i.VolumeID }),
-	"block-device-mapping.device-name": one(func(i *instanceRow) string { return i.RootDevice }),
-	"metadata-options.http-tokens":     one(func(i *instanceRow) string { return i.Metadata.Tokens }),
-	"metadata-options.http-endpoint":   one(func(i *instanceRow) string { return i.Metadata.Endpoint }),
-}
-
 // findInstances are those of the ids, or all of the caller's, that the filters leave.
 func (q *call) findInstances(ids []string, params []filterParam, known fields[instanceRow]) ([]*instanceRow, error) {
 	match, err := filters(params, known, func(i *instanceRow) map[string]string { return q.ownTags(i.ID) })
@@ -309,10 +265,10 @@ func describeInstances(q *call, in *describeInstancesRequest) (*describeInstance
 	if err := noPagesWithIDs(in.pageParams, in.InstanceId, "instancesSet"); err != nil {
 		return nil, err
 	}
-	found, err := q.findInstances(in.InstanceId, in.Filter, instanceFilters)
+	found, err := q.findInstances(in.InstanceId, in.Filter, q.instanceFilters())
 	if err != nil {
 		return nil, err
 	}
-	rows, next, err := page(in.pageParams, 5, found, func(i *instanceRow) string { return i.ReservationID + " " + i.ID })
+	rows, next, err := page(q, in.pageParams, 5, found, func(i *instanceRow) string { return i.ReservationID + " " + i.ID })
 	return &describeInstancesAnswer{next, query.List[reservationItem]{Items: q.reservations(rows)}}, err
 }

@@ -168,7 +168,7 @@ func describeProfiles(q *call, in *describeProfilesRequest) (*describeProfilesAn
 			found = append(found, i)
 		}
 	}
-	rows, next, err := page(in.pageParams, 5, found, func(i *instanceRow) string { return i.ID })
+	rows, next, err := page(q, in.pageParams, 5, found, func(i *instanceRow) string { return i.ID })
 	out := &describeProfilesAnswer{NextToken: next}
 	for _, i := range rows {
 		out.Associations.Items = append(out.Associations.Items, i.association().item(i.ID, "associated"))

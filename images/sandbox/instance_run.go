@@ -48,6 +48,7 @@ type runInstancesRequest struct {
 	MaintenanceOptions                *templateMaintenance
 	CpuOptions                        *templateCPU
 	PrivateDnsNameOptions             *templateDNS
+	CapacityReservationSpecification  *templateCapacity
 	ClientToken                       string
 	TagSpecification                  []tagSpecParam
 }
@@ -61,6 +62,7 @@ const (
 type launch struct {
 	template instanceRow
 	root     device
+	virtual  []device
 	blob     string
 	subnet   subnetItem
 	tags     map[string]map[string]string
@@ -129,7 +131,12 @@ func (q *call) prepare(in *runInstancesRequest) (launch, error) {
 	if l.image, err = q.launchImage(in); err != nil {
 		return l, err
 	}
-	if l.root, l.blob, err = q.launchRoot(l.image, in.BlockDeviceMapping); err != nil {
+	ofRoot, virtual, err := mappings(in.BlockDeviceMapping, l.image.RootDevice, l.image.virtualDevices())
+	if err != nil {
+		return l, err
+	}
+	l.virtual = virtual
+	if l.root, l.blob, err = q.launchRoot(l.image, ofRoot); err != nil {
 		return l, err
 	}
 	if l.subnet, err = q.launchSubnet(in); err != nil {
@@ -148,7 +155,8 @@ func (q *call) launchTemplate(in *runInstancesRequest, l launch) (instanceRow, e
 		Architecture: image.Architecture, State: pending, UserData: in.UserData, ShutdownBehavior: in.InstanceInitiatedShutdownBehavior,
 		ClientToken: in.ClientToken, Created: q.now, Launched: q.now, RootDevice: image.RootDevice, ENA: image.ENA, EBSOptimized: isTrue(in.EbsOptimized),
 		Monitoring: isTrue(in.Monitoring.Enabled), SourceDestCheck: true, NoTermination: isTrue(in.DisableApiTermination), NoStop: isTrue(in.DisableApiStop),
-		CPUCredits: in.CreditSpecification.CpuCredits, BootMode: image.BootMode}
+		CPUCredits: in.CreditSpecification.CpuCredits, BootMode: image.BootMode,
+		Sriov: image.Sriov, Virtual: l.virtual, CapacityPreference: in.CapacityReservationSpecification.preference()}
 	if i.ShutdownBehavior == "" {
 		i.ShutdownBehavior = "stop"
 	}
@@ -250,9 +258,12 @@ func (q *call) launchRoot(image imageRow, params []deviceParam) (device, string,
 	var encrypted *bool
 	key := ""
 	for _, p := range params {
+		if p.Ebs != nil {
+			if err := checkInitialization(p.Ebs.VolumeInitializationRate); err != nil {
+				return d, "", err
+			}
+		}
 		switch {
-		case p.DeviceName != d.Name:
-			return d, "", onlyRoot(p.DeviceName, d.Name)
 		case p.Ebs == nil || p.NoDevice != nil:
 			return d, "", fail("InvalidBlockDeviceMapping", "The root device %s cannot be left out", d.Name)
 		case p.Ebs.SnapshotId != "" && p.Ebs.SnapshotId != d.SnapshotID:

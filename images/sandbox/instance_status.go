@@ -67,7 +67,7 @@ func describeInstanceStatus(q *call, in *statusRequest) (*statusAnswer, error) {
 			shown = append(shown, i)
 		}
 	}
-	rows, next, err := page(in.pageParams, 5, shown, func(i *instanceRow) string { return i.ID })
+	rows, next, err := page(q, in.pageParams, 5, shown, func(i *instanceRow) string { return i.ID })
 	out := &statusAnswer{NextToken: next}
 	for _, i := range rows {
 		reach := query.List[statusDetail]{Items: []statusDetail{{"reachability", map[bool]string{true: "passed", false: "initializing"}[i.State == running]}}}

@@ -144,7 +144,7 @@ var typeFilters = fields[instanceType]{
 	"hypervisor":                            func(*instanceType) []string { return []string{"nitro"} },
 }
 
-func describeInstanceTypes(_ *call, in *describeTypesRequest) (*describeTypesAnswer, error) {
+func describeInstanceTypes(q *call, in *describeTypesRequest) (*describeTypesAnswer, error) {
 	match, err := filters(in.Filter, typeFilters, nil)
 	if err != nil {
 		return nil, err
@@ -161,7 +161,7 @@ func describeInstanceTypes(_ *call, in *describeTypesRequest) (*describeTypesAns
 			found = append(found, t)
 		}
 	}
-	rows, next, err := page(in.pageParams, 5, found, func(t instanceType) string { return t.Name })
+	rows, next, err := page(q, in.pageParams, 5, found, func(t instanceType) string { return t.Name })
 	out := &describeTypesAnswer{NextToken: next}
 	for _, t := range rows {
 		out.Types.Items = append(out.Types.Items, t.item())
@@ -220,6 +220,6 @@ func describeInstanceTypeOfferings(q *call, in *describeOfferingsRequest) (*desc
 			}
 		}
 	}
-	rows, next, err := page(in.pageParams, 5, found, func(o offeringItem) string { return o.Type + " " + o.Location })
+	rows, next, err := page(q, in.pageParams, 5, found, func(o offeringItem) string { return o.Type + " " + o.Location })
 	return &describeOfferingsAnswer{query.List[offeringItem]{Items: rows}, next}, err
 }

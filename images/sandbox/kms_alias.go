@@ -130,7 +130,7 @@ func listAliases(q *call, in *listAliasesRequest) (*listAliasesAnswer, error) {
 		k := managedKey(q.place, name)
 		add(kmsAliasRow{q.place, "alias/" + name, k.arn(), k.Created, k.Created})
 	}
-	rows, next, err := kmsPage(in.kmsPageRequest, 50, 100, all, func(a aliasEntry) string { return a.AliasName })
+	rows, next, err := kmsPage(q, in.kmsPageRequest, 50, 100, all, func(a aliasEntry) string { return a.AliasName })
 	return &listAliasesAnswer{append([]aliasEntry{}, rows...), next, next != ""}, err
 }
 

@@ -111,7 +111,7 @@ func listGrants(q *call, in *listGrantsRequest) (*listGrantsAnswer, error) {
 			all = append(all, grantEntry{k.arn(), g.ID, g.Grantee, "arn:aws:iam::" + g.Issuer + ":root", g.Name, g.Retiring, g.Operations, epoch(g.Created)})
 		}
 	}
-	rows, next, err := kmsPage(in.kmsPageRequest, 50, 100, all, func(g grantEntry) string { return g.GrantId })
+	rows, next, err := kmsPage(q, in.kmsPageRequest, 50, 100, all, func(g grantEntry) string { return g.GrantId })
 	return &listGrantsAnswer{append([]grantEntry{}, rows...), next, next != ""}, err
 }
 

@@ -237,14 +237,14 @@ type kmsPageRequest struct {
 }
 
 // kmsPage is page in the words of KMS.
-func kmsPage[T any](p kmsPageRequest, usual, most int32, rows []T, key func(T) string) (out []T, next string, err error) {
+func kmsPage[T any](q *call, p kmsPageRequest, usual, most int32, rows []T, key func(T) string) (out []T, next string, err error) {
 	if p.Limit == nil {
 		p.Limit = &usual
 	}
 	if *p.Limit < 1 || *p.Limit > most {
 		return nil, "", fail("ValidationException", "1 validation error detected: Value '%d' at 'limit' failed to satisfy constraint: Member must have value from 1 to %d", *p.Limit, most)
 	}
-	if out, next, err = page(pageParams{p.Limit, p.Marker}, 1, rows, key); err != nil {
+	if out, next, err = page(q, pageParams{p.Limit, p.Marker}, 1, rows, key); err != nil {
 		return nil, "", fail("InvalidMarkerException", "Invalid marker")
 	}
 	return out, next, nil
@@ -269,6 +269,6 @@ func listKeys(q *call, in *kmsPageRequest) (*listKeysAnswer, error) {
 		k := managedKey(q.place, name)
 		all = append(all, keyListEntry{k.ID, k.arn()})
 	}
-	rows, next, err := kmsPage(*in, 100, 1000, all, func(e keyListEntry) string { return e.KeyId })
+	rows, next, err := kmsPage(q, *in, 100, 1000, all, func(e keyListEntry) string { return e.KeyId })
 	return &listKeysAnswer{append([]keyListEntry{}, rows...), next, next != ""}, err
 }

@@ -73,6 +73,6 @@ func listKMSTags(q *call, in *kmsTagsRequest) (*kmsTagsAnswer, error) {
 	for key, value := range q.ownTags(keyResource(k.arn())) {
 		all = append(all, kmsTag{key, value})
 	}
-	rows, next, err := kmsPage(in.kmsPageRequest, 50, 50, all, func(t kmsTag) string { return t.TagKey })
+	rows, next, err := kmsPage(q, in.kmsPageRequest, 50, 50, all, func(t kmsTag) string { return t.TagKey })
 	return &kmsTagsAnswer{append([]kmsTag{}, rows...), next, next != ""}, err
 }

@@ -85,6 +85,7 @@ type device struct {
 	DeleteOnTermination bool
 	Encrypted           bool
 	KMSKey              string // ARN; empty: not encrypted
+	Virtual             string // the name of an instance store volume, which has nothing but it and Name
 	fault               string // of a device to be made: why its key cannot be used
 }
 
@@ -101,6 +102,7 @@ type imageRow struct {
 	Devices                 []device
 	BootMode, IMDSSupport   string
 	TPMSupport, Sriov       string
+	UEFIData                string // base64
 	ENA                     bool
 	DeprecateAt             time.Time
 	Protection              string // "", enabled-without-cooldown, enabled-with-cooldown
@@ -133,6 +135,7 @@ type snapshotRow struct {
 	Blob                      string // "" until captured
 	Public                    bool
 	Users                     []string // create volume permissions
+	CopyMinutes               int32    // asked for the copy
 	Captured                  bool     // as in imageJob
 	Fate                      *reason  // a fault rule has it fail
 }
@@ -193,6 +196,9 @@ type instanceRow struct {
 	ProfileAssociation       string // its id; "" when the profile came with the launch
 	ProfileSince             time.Time
 	BootMode                 string
+	Sriov                    string
+	CapacityPreference       string
+	Virtual                  []device  // of the instance store: only CreateImage asks for them
 	Force                    bool      // the pending stop is by force
 	Rebooting                bool      // a reboot was asked for and is not done
 	Started                  bool      // it has run

@@ -162,7 +162,7 @@ func describeVpcs(q *call, in *describeVpcsRequest) (*describeVpcsAnswer, error)
 	if match.match(&vpc) {
 		found = append(found, vpc)
 	}
-	rows, next, err := page(in.pageParams, 5, found, func(v vpcItem) string { return v.ID })
+	rows, next, err := page(q, in.pageParams, 5, found, func(v vpcItem) string { return v.ID })
 	return &describeVpcsAnswer{next, query.List[vpcItem]{Items: rows}}, err
 }
 
@@ -210,6 +210,6 @@ func describeSubnets(q *call, in *describeSubnetsRequest) (*describeSubnetsAnswe
 			found = append(found, s)
 		}
 	}
-	rows, next, err := page(in.pageParams, 5, found, func(s subnetItem) string { return s.ID })
+	rows, next, err := page(q, in.pageParams, 5, found, func(s subnetItem) string { return s.ID })
 	return &describeSubnetsAnswer{next, query.List[subnetItem]{Items: rows}}, err
 }

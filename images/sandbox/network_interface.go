@@ -68,7 +68,7 @@ func describeNetworkInterfaces(q *call, in *describeInterfacesRequest) (*describ
 			return nil, notFound("InvalidNetworkInterfaceID.NotFound", "networkInterface ID", id)
 		}
 	}
-	rows, next, err := page(in.pageParams, 5, found, func(i *instanceRow) string { return i.ENI })
+	rows, next, err := page(q, in.pageParams, 5, found, func(i *instanceRow) string { return i.ENI })
 	out := &describeInterfacesAnswer{NextToken: next}
 	for _, i := range rows {
 		n := networkInterface{interfaceItem: q.interfaceItem(i), Zone: i.Zone, Tags: tagSet(q.ownTags(i.ENI))}
@@ -114,7 +114,7 @@ func describeInstanceCredits(q *call, in *describeCreditsRequest) (*describeCred
 			return nil, fail("InvalidParameterValue", "The instance '%s' is of type %s, which is not burstable", i.ID, i.Type)
 		}
 	}
-	rows, next, err := page(in.pageParams, 5, items, func(c creditItem) string { return c.ID })
+	rows, next, err := page(q, in.pageParams, 5, items, func(c creditItem) string { return c.ID })
 	return &describeCreditsAnswer{next, query.List[creditItem]{Items: rows}}, err
 }
 

@@ -100,7 +100,7 @@ func describeRouteTables(q *call, in *describeRouteTablesRequest) (*describeRout
 	}
 	found := []routeTableItem{r}
 	found = slices.DeleteFunc(found, func(r routeTableItem) bool { return !match.match(&r) })
-	rows, next, err := page(in.pageParams, 5, found, func(r routeTableItem) string { return r.ID })
+	rows, next, err := page(q, in.pageParams, 5, found, func(r routeTableItem) string { return r.ID })
 	return &describeRouteTablesAnswer{next, query.List[routeTableItem]{Items: rows}}, err
 }
 
@@ -147,6 +147,6 @@ func describeInternetGateways(q *call, in *describeGatewaysRequest) (*describeGa
 		}
 	}
 	found := slices.DeleteFunc([]gatewayItem{g}, func(g gatewayItem) bool { return !match.match(&g) })
-	rows, next, err := page(in.pageParams, 5, found, func(g gatewayItem) string { return g.ID })
+	rows, next, err := page(q, in.pageParams, 5, found, func(g gatewayItem) string { return g.ID })
 	return &describeGatewaysAnswer{next, query.List[gatewayItem]{Items: rows}}, err
 }

@@ -14,18 +14,19 @@ type pageParams struct {
 
 // page sorts rows by key, which is their id, and cuts out what the request asks for: MaxResults (lowest at least, 1,000
 // at most) from where the token points to. A token is the last key of the page before, so rows that come and go between
-// two calls neither repeat nor hide others.
-func page[T any](p pageParams, lowest int32, rows []T, key func(T) string) ([]T, string, error) {
+// two calls neither repeat nor hide others. It is good for the same action, account and Region only.
+func page[T any](q *call, p pageParams, lowest int32, rows []T, key func(T) string) ([]T, string, error) {
 	slices.SortFunc(rows, func(a, b T) int { return strings.Compare(key(a), key(b)) })
 	if p.MaxResults != nil && (*p.MaxResults < lowest || *p.MaxResults > 1000) {
 		return nil, "", fail("InvalidParameterValue", "Value ( %d ) for parameter maxResults is invalid. Expecting a value from %d to 1000.",
 			*p.MaxResults, lowest)
 	}
+	mine := q.action + "@" + q.key() + ":"
 	if p.NextToken != "" {
 		after, err := base64.RawURLEncoding.DecodeString(p.NextToken)
-		last, ok := strings.CutPrefix(string(after), "after:")
+		last, ok := strings.CutPrefix(string(after), mine)
 		if err != nil || !ok {
-			return nil, "", fail("InvalidParameterValue", "Unable to parse pagination token")
+			return nil, "", fail("InvalidParameterValue", "Unable to parse pagination token: it is none that %s has given here", q.action)
 		}
 		rows = rows[firstAfter(rows, last, key):]
 	}
@@ -33,7 +34,7 @@ func page[T any](p pageParams, lowest int32, rows []T, key func(T) string) ([]T,
 		return rows, "", nil
 	}
 	rows = rows[:*p.MaxResults]
-	return rows, base64.RawURLEncoding.EncodeToString([]byte("after:" + key(rows[len(rows)-1]))), nil
+	return rows, base64.RawURLEncoding.EncodeToString([]byte(mine + key(rows[len(rows)-1]))), nil
 }
 
 func firstAfter[T any](rows []T, last string, key func(T) string) int {

@@ -93,6 +93,10 @@ func (c *Cloud) runS3(w http.ResponseWriter, r *http.Request, s scope, requestID
 	if err := c.ensureLocation(place{who.Account, s.Region}); err != nil {
 		return nil, "", err
 	}
+	if s.Presigned {
+		r = r.Clone(r.Context())
+		r.URL.RawQuery = withoutSigning(r.URL.Query()).Encode()
+	}
 	in := &s3Request{Request: r, body: body}
 	in.bucket, in.key, _ = strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 	action := in.action()
@@ -198,6 +202,8 @@ func s3AuthError(fault authFault, region string) error {
 		return s3Error("InvalidToken", http.StatusBadRequest, "The provided token is malformed or otherwise invalid.")
 	case faultExpired:
 		return s3Error("ExpiredToken", http.StatusBadRequest, "The provided token has expired.")
+	case faultLapsed:
+		return s3Error("AccessDenied", http.StatusForbidden, "Request has expired")
 	case faultSkew:
 		return s3Error("RequestTimeTooSkewed", http.StatusForbidden, "The difference between the request time and the current time is too large.")
 	case faultRegion:
@@ -207,7 +213,10 @@ func s3AuthError(fault authFault, region string) error {
 }
 
 // payloadSum is what takes part in the signature: S3's senders may say that the payload is not signed, or signed in chunks.
-func payloadSum(r *http.Request, actual string) string {
+func payloadSum(r *http.Request, s scope, actual string) string {
+	if s.Presigned {
+		return "UNSIGNED-PAYLOAD"
+	}
 	claimed := r.Header.Get("X-Amz-Content-Sha256")
 	if claimed == "UNSIGNED-PAYLOAD" || strings.HasPrefix(claimed, "STREAMING-") {
 		return claimed

@@ -22,12 +22,12 @@ func (c *Cloud) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		c.serveStatus(w, r)
 		return
 	}
-	if s, _ := parseScope(r.Header.Get("Authorization")); s.Service == "s3" {
+	s, signed := requestScope(r)
+	if s.Service == "s3" {
 		c.serveS3(w, r, s)
 		return
 	}
 	requestID := newUUID()
-	s, signed := parseScope(r.Header.Get("Authorization"))
 	service := s.Service
 	if !signed {
 		service = guessService(r)
@@ -113,10 +113,13 @@ func (c *Cloud) runQuery(r *http.Request, service string, s scope, body []byte, 
 	if err != nil {
 		return "", nil, err
 	}
-	action := params.Get("Action")
+	action, dryRun, err := common(params)
+	if err != nil {
+		return action, nil, err
+	}
 	table, known := queryServices[service]
 	if !known {
-		return action, nil, fail("InvalidAction", "The action %s of service %s is not in this sandbox, which has ec2, ssm, sts and kms", action, service)
+		return action, nil, fail("InvalidAction", "The action %s of service %s is not in this sandbox, which has ec2, s3, ssm, sts and kms", action, service)
 	}
 	who, err := c.admit(r, service, s, body)
 	if err != nil {
@@ -127,13 +130,26 @@ func (c *Cloud) runQuery(r *http.Request, service string, s scope, body []byte, 
 		return action, nil, fail("InvalidAction", "The action %s is not valid for this web service", action)
 	}
 	q := c.newCall(r, who, s, action, requestID)
-	q.dryRun = strings.EqualFold(params.Get("DryRun"), "true")
-	for _, common := range []string{"Action", "Version", "DryRun"} {
-		params.Del(common)
-	}
-	q.params = params
+	q.dryRun, q.params = dryRun, params
 	answer, err := c.perform(q, do, func(in any) error { return query.Decode(params, in) })
 	return action, answer, err
+}
+
+// common takes the parameters that all actions have out of params: the action's name, and whether nothing is to be done.
+func common(params url.Values) (action string, dryRun bool, err error) {
+	mine, action := url.Values{}, params.Get("Action")
+	for _, name := range []string{"Action", "Version", "DryRun"} {
+		if values := params[name]; values != nil {
+			mine[name] = values
+			params.Del(name)
+		}
+	}
+	var in struct {
+		Action, Version string
+		DryRun          bool
+	}
+	err = query.Decode(mine, &in)
+	return action, in.DryRun, err
 }
 
 // formParams are the parameters of body and URL together.
@@ -145,6 +161,9 @@ func formParams(r *http.Request, body []byte) (url.Values, error) {
 	inURL, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return nil, fail("MalformedQueryString", "The request's query string cannot be read: %v", err)
+	}
+	if s, _ := requestScope(r); s.Presigned {
+		inURL = withoutSigning(inURL)
 	}
 	for name, values := range inURL {
 		params[name] = append(params[name], values...)

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"io"
@@ -37,6 +38,10 @@ func (c *Cloud) runJSON(r *http.Request, s scope, body []byte, requestID string)
 	who, err := c.admit(r, "ssm", s, body) // KMS refuses a caller in the same words
 	if err != nil {
 		return action, nil, err
+	}
+	if service == "" {
+		return "", nil, fail("UnknownOperationException", "Requests of %s are JSON documents, and the header X-Amz-Target names the action (as in AmazonSSM.GetParameter or "+
+			"TrentService.ListKeys); this request has no such header, and its body is %s", s.Service, cmp.Or(r.Header.Get("Content-Type"), "of no type"))
 	}
 	do, known := jsonServices[jsonTargets[service]][action]
 	if !known {

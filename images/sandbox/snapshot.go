@@ -60,12 +60,18 @@ type snapshotItem struct {
 	SizeGiB     int32                `xml:"volumeSize"`
 	Encrypted   bool                 `xml:"encrypted"`
 	KMSKey      string               `xml:"kmsKeyId,omitempty"`
+	Transfer    string               `xml:"transferType,omitempty"`
+	Minutes     int32                `xml:"completionDurationMinutes,omitempty"`
 }
 
 func (q *call) snapshotItem(s snapshotRow) snapshotItem {
-	return snapshotItem{Tags: optionalTagSet(q.seenTags(s.ID, s.Account)), Tier: "standard", Completed: timestamp(s.Completed),
+	item := snapshotItem{Tags: optionalTagSet(q.seenTags(s.ID, s.Account)), Tier: "standard", Completed: timestamp(s.Completed),
 		FullSize: s.StoredBytes, ID: s.ID, VolumeID: s.VolumeID, State: s.State, Message: s.Message, Started: timestamp(s.Started),
-		Progress: s.progress(), OwnerID: s.Account, Description: s.Description, SizeGiB: s.SizeGiB, Encrypted: s.Encrypted, KMSKey: s.KMSKey}
+		Progress: s.progress(), OwnerID: s.Account, Description: s.Description, SizeGiB: s.SizeGiB, Encrypted: s.Encrypted, KMSKey: s.KMSKey, Minutes: s.CopyMinutes}
+	if s.CopyMinutes != 0 {
+		item.Transfer = "time-based"
+	}
+	return item
 }
 
 func (s snapshotRow) progress() string {
@@ -129,7 +135,7 @@ func describeSnapshots(q *call, in *describeSnapshotsRequest) (*describeSnapshot
 			found = append(found, s)
 		}
 	}
-	rows, next, err := page(in.pageParams, 5, found, func(s *snapshotRow) string { return s.ID })
+	rows, next, err := page(q, in.pageParams, 5, found, func(s *snapshotRow) string { return s.ID })
 	out := &describeSnapshotsAnswer{NextToken: next}
 	for _, s := range rows {
 		out.Snapshots.Items = append(out.Snapshots.Items, q.snapshotItem(*s))
@@ -216,6 +222,8 @@ type copySnapshotRequest struct {
 	KmsKeyId          string
 	PresignedUrl      string // the SDKs fill it in; the sandbox need not call the other Region
 	TagSpecification  []tagSpecParam
+
+	CompletionDurationMinutes *int32
 }
 
 type copySnapshotAnswer struct {
@@ -228,6 +236,9 @@ func copySnapshot(q *call, in *copySnapshotRequest) (*copySnapshotAnswer, error)
 	if err != nil {
 		return nil, err
 	}
+	if err := checkDuration(in.CompletionDurationMinutes, "completionDurationMinutes"); err != nil {
+		return nil, err
+	}
 	source, err := q.sourceSnapshot(in.SourceRegion, in.SourceSnapshotId)
 	if err != nil {
 		return nil, err
@@ -235,7 +246,7 @@ func copySnapshot(q *call, in *copySnapshotRequest) (*copySnapshotAnswer, error)
 	if in.DestinationRegion != "" && in.DestinationRegion != q.Region {
 		return nil, badParameter(in.DestinationRegion, "destinationRegion", "Send the request to the destination Region.")
 	}
-	copied, err := q.copyOf(source, in.Description, in.Encrypted, in.KmsKeyId)
+	copied, err := q.copyOf(source, in.Description, in.Encrypted, in.KmsKeyId, in.CompletionDurationMinutes)
 	if err != nil {
 		return nil, err
 	}
@@ -256,10 +267,22 @@ func (q *call) sourceSnapshot(region, id string) (snapshotRow, error) {
 	return s, err
 }
 
+// checkDuration: a time-based copy takes a multiple of 15 minutes, up to two days (ec2-facts 3.13). Copies here take the time
+// that the sandbox's latency gives them, which is within any of these.
+func checkDuration(minutes *int32, name string) error {
+	if minutes != nil && (*minutes < 15 || *minutes > 48*60 || *minutes%15 != 0) {
+		return badParameter(number(*minutes), name, "Give a multiple of 15 from 15 to 2880.")
+	}
+	return nil
+}
+
 // copyOf is a pending snapshot of the caller's with the same blob.
-func (q *call) copyOf(source snapshotRow, description string, encrypted *bool, key string) (snapshotRow, error) {
+func (q *call) copyOf(source snapshotRow, description string, encrypted *bool, key string, minutes *int32) (snapshotRow, error) {
 	s := snapshotRow{place: q.place, ID: newID("snap-"), VolumeID: "vol-ffffffff", Description: description, State: "pending",
 		Started: q.now, SizeGiB: source.SizeGiB, Blob: source.Blob, StoredBytes: source.StoredBytes, Fate: q.fate}
+	if minutes != nil {
+		s.CopyMinutes = *minutes
+	}
 	c, err := q.encryption(encrypted, key, source)
 	s.Encrypted, s.KMSKey, s.Fault = c.Encrypted, c.Key, c.Fault
 	return s, err

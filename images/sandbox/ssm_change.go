@@ -75,9 +75,9 @@ func labelParameterVersion(q *call, in *labelRequest) (*labelAnswer, error) {
 	if in.ParameterVersion != nil {
 		wanted = *in.ParameterVersion
 	}
-	at := slices.IndexFunc(p.Versions, func(v parameterVersion) bool { return v.Version == wanted })
-	if at < 0 {
-		return nil, fail("ParameterVersionNotFound", "Systems Manager could not find version %d of %s. Verify the version and try again.", wanted, in.Name)
+	at, err := p.find(wanted)
+	if err != nil {
+		return nil, err
 	}
 	out := &labelAnswer{[]string{}, wanted}
 	var valid []string
@@ -99,6 +99,53 @@ func labelParameterVersion(q *call, in *labelRequest) (*labelAnswer, error) {
 	}
 	q.parameters.Put(q.tx, q.key(in.Name), p)
 	return out, nil
+}
+
+type unlabelRequest struct {
+	Name             string
+	ParameterVersion *int64
+	Labels           []string
+}
+
+type unlabelAnswer struct{ RemovedLabels, InvalidLabels []string }
+
+// unlabelParameterVersion takes labels off a version; those that it does not have are named in the answer.
+func unlabelParameterVersion(q *call, in *unlabelRequest) (*unlabelAnswer, error) {
+	p, ok := q.parameter(in.Name)
+	switch {
+	case !ok:
+		return nil, parameterNotFound(in.Name)
+	case in.ParameterVersion == nil:
+		return nil, invalidSSM("1 validation error detected: Value null at 'parameterVersion' failed to satisfy constraint: Member must not be null")
+	case len(in.Labels) < 1 || len(in.Labels) > maxLabels:
+		return nil, invalidSSM("1 validation error detected: Value at 'labels' failed to satisfy constraint: Member must have length from 1 to %d", maxLabels)
+	}
+	at, err := p.find(*in.ParameterVersion)
+	if err != nil {
+		return nil, err
+	}
+	out := &unlabelAnswer{[]string{}, []string{}}
+	p.Versions = slices.Clone(p.Versions)
+	has := p.Versions[at].Labels
+	for _, label := range in.Labels {
+		if slices.Contains(has, label) {
+			out.RemovedLabels = with(out.RemovedLabels, label)
+		} else {
+			out.InvalidLabels = with(out.InvalidLabels, label)
+		}
+	}
+	p.Versions[at].Labels = slices.DeleteFunc(slices.Clone(has), func(l string) bool { return slices.Contains(in.Labels, l) })
+	q.parameters.Put(q.tx, q.key(in.Name), p)
+	return out, nil
+}
+
+// find is the index of a version.
+func (p parameterRow) find(version int64) (int, error) {
+	at := slices.IndexFunc(p.Versions, func(v parameterVersion) bool { return v.Version == version })
+	if at < 0 {
+		return 0, fail("ParameterVersionNotFound", "Systems Manager could not find version %d of %s. Verify the version and try again.", version, p.Name)
+	}
+	return at, nil
 }
 
 // ssmTags is checkTags in the words of SSM.

@@ -199,7 +199,7 @@ func getParameterHistory(q *call, in *historyRequest) (*historyAnswer, error) {
 	if err != nil {
 		return nil, err
 	}
-	versions, next, err := ssmPage(in.MaxResults, 50, in.NextToken, slices.Clone(p.Versions), func(v parameterVersion) string { return padded(v.Version) })
+	versions, next, err := ssmPage(q, in.MaxResults, 50, in.NextToken, slices.Clone(p.Versions), func(v parameterVersion) string { return padded(v.Version) })
 	out := &historyAnswer{Parameters: []historyItem{}, NextToken: next}
 	for _, v := range versions {
 		out.Parameters = append(out.Parameters, historyItem{p.Name, v.Type, v.KeyID, epoch(v.At), v.User, v.Description, v.shown(in.WithDecryption),
@@ -215,14 +215,14 @@ func padded(n int64) string {
 }
 
 // ssmPage is page in the words of SSM, with a page size when none is asked for.
-func ssmPage[T any](limit *int32, most int32, token string, rows []T, key func(T) string) ([]T, string, error) {
+func ssmPage[T any](q *call, limit *int32, most int32, token string, rows []T, key func(T) string) ([]T, string, error) {
 	if limit != nil && (*limit < 1 || *limit > most) {
 		return nil, "", invalidSSM("1 validation error detected: Value '%d' at 'maxResults' failed to satisfy constraint: Member must have value from 1 to %d", *limit, most)
 	}
 	if limit == nil {
 		limit = &most
 	}
-	out, next, err := page(pageParams{limit, token}, 1, rows, key)
+	out, next, err := page(q, pageParams{limit, token}, 1, rows, key)
 	if err != nil {
 		return nil, "", fail("InvalidNextToken", "The specified token isn't valid.")
 	}

@@ -111,7 +111,7 @@ func (q *call) listParameters(in parameterList, keep func(*parameterRow) bool) (
 			all = append(all, &seen)
 		}
 	}
-	rows, next, err := ssmPage(in.limit, in.most, in.token, all, func(p *parameterRow) string { return p.Name })
+	rows, next, err := ssmPage(q, in.limit, in.most, in.token, all, func(p *parameterRow) string { return p.Name })
 	for _, p := range rows {
 		if !slices.ContainsFunc(matchers, func(m func(*parameterRow) bool) bool { return !m(p) }) {
 			found = append(found, p)

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"regexp"
 	"slices"
 	"strings"
@@ -102,7 +103,7 @@ func (in *putParameterRequest) check() error {
 	case in.Value == "":
 		return invalidSSM("1 validation error detected: Value at 'value' failed to satisfy constraint: Member must have length greater than or equal to 1.")
 	case len(in.Value) > limit:
-		return invalidSSM("A parameter value of tier %s can have %d characters at most.", in.Tier, limit)
+		return invalidSSM("A parameter value of tier %s can have %d characters at most.", cmp.Or(in.Tier, "Standard"), limit)
 	case !slices.Contains([]string{"", "String", "StringList", "SecureString"}, in.Type):
 		return invalidSSM("1 validation error detected: Value '%s' at 'type' failed to satisfy constraint: Member must satisfy enum value set: [SecureString, StringList, String]", in.Type)
 	case !slices.Contains([]string{"", "Standard", "Advanced", "Intelligent-Tiering"}, in.Tier):

@@ -10,6 +10,7 @@ import (
 
 const (
 	maxTags         = 50   // user tags on one resource
+	maxTagKey       = 128  // characters (ec2-facts 7.10, from the user guide; the reference of the type Tag says 127)
 	maxTagResources = 1000 // ids per CreateTags and DeleteTags
 	sharedTag       = "ec2:SharedTag/"
 	systemTag       = "aws:"
@@ -134,8 +135,8 @@ func checkTags(params []tagParam) (map[string]string, error) {
 	tags := map[string]string{}
 	for _, t := range params {
 		switch {
-		case t.Key == "" || len([]rune(t.Key)) > 127:
-			return nil, fail("InvalidParameterValue", "Tag key must have 1 to 127 characters: '%s'", t.Key)
+		case t.Key == "" || len([]rune(t.Key)) > maxTagKey:
+			return nil, fail("InvalidParameterValue", "Tag key must have 1 to %d characters: '%s'", maxTagKey, t.Key)
 		case len([]rune(t.Value)) > 256:
 			return nil, fail("InvalidParameterValue", "Tag value exceeds the maximum length of 256 characters (key '%s')", t.Key)
 		case strings.HasPrefix(strings.ToLower(t.Key), "aws:"):

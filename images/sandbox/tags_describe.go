@@ -45,6 +45,6 @@ func describeTags(q *call, in *describeTagsRequest) (*describeTagsAnswer, error)
 			}
 		}
 	}
-	rows, next, err := page(in.pageParams, 5, found, func(t tagDescription) string { return t.ResourceID + " " + t.Key })
+	rows, next, err := page(q, in.pageParams, 5, found, func(t tagDescription) string { return t.ResourceID + " " + t.Key })
 	return &describeTagsAnswer{next, query.List[tagDescription]{Items: rows}}, err
 }

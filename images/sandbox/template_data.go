@@ -28,6 +28,7 @@ type templateData struct {
 	Placement                         *templatePlacement   `xml:"placement"`
 	MetadataOptions                   *templateMetadata    `xml:"metadataOptions"`
 	PrivateDnsNameOptions             *templateDNS         `xml:"privateDnsNameOptions"`
+	CapacityReservationSpecification  *templateCapacity    `xml:"capacityReservationSpecification"`
 	BlockDeviceMapping                []templateDevice     `xml:"blockDeviceMappingSet>item"`
 	NetworkInterface                  []templateInterface  `xml:"networkInterfaceSet>item"`
 	TagSpecification                  []templateTags       `xml:"tagSpecificationSet>item"`
@@ -82,6 +83,37 @@ type templateDNS struct {
 	EnableResourceNameDnsAAAARecord *bool  `xml:"enableResourceNameDnsAAAARecord"`
 }
 
+type templateCapacity struct {
+	CapacityReservationPreference string          `xml:"capacityReservationPreference,omitempty"`
+	CapacityReservationTarget     *capacityTarget `xml:"capacityReservationTarget"`
+}
+
+type capacityTarget struct {
+	CapacityReservationId               string `xml:"capacityReservationId,omitempty"`
+	CapacityReservationResourceGroupArn string `xml:"capacityReservationResourceGroupArn,omitempty"`
+}
+
+// preference is that of an instance; "open" is EC2's own.
+func (c *templateCapacity) preference() string {
+	if c == nil || c.CapacityReservationPreference == "" {
+		return "open"
+	}
+	return c.CapacityReservationPreference
+}
+
+// check: an account here has no reservations to launch into, so that none and open come to the same.
+func (c *templateCapacity) check() error {
+	switch p := c.preference(); {
+	case c != nil && c.CapacityReservationTarget != nil && *c.CapacityReservationTarget != (capacityTarget{}):
+		return fail("InvalidCapacityReservationId.NotFound", "This sandbox has no Capacity Reservations; leave the target out")
+	case p == "capacity-reservations-only":
+		return fail("Unsupported", "This sandbox has no Capacity Reservations; give the preference open or none")
+	case p != "open" && p != "none":
+		return badParameter(p, "capacityReservationPreference", "Valid values: open, none, capacity-reservations-only.")
+	}
+	return nil
+}
+
 type templateDevice struct {
 	DeviceName  string       `xml:"deviceName,omitempty"`
 	VirtualName string       `xml:"virtualName,omitempty"`
@@ -98,6 +130,8 @@ type templateEBS struct {
 	SnapshotId          string `xml:"snapshotId,omitempty"`
 	VolumeSize          int32  `xml:"volumeSize,omitempty"`
 	VolumeType          string `xml:"volumeType,omitempty"`
+
+	VolumeInitializationRate int32 `xml:"volumeInitializationRate,omitempty"`
 }
 
 type templateInterface struct {

@@ -63,7 +63,7 @@ func describeLaunchTemplates(q *call, in *describeTemplatesRequest) (*describeTe
 		return nil, err
 	}
 	found := slices.DeleteFunc(all, func(r *templateRow) bool { return !match.match(r) })
-	rows, next, err := page(in.pageParams, 1, found, func(r *templateRow) string { return r.ID })
+	rows, next, err := page(q, in.pageParams, 1, found, func(r *templateRow) string { return r.ID })
 	out := &describeTemplatesAnswer{NextToken: next}
 	for _, r := range rows {
 		out.Templates.Items = append(out.Templates.Items, q.templateItem(r))
@@ -140,7 +140,7 @@ func describeLaunchTemplateVersions(q *call, in *describeVersionsRequest) (*desc
 		}
 	}
 	// newest first, as EC2 lists them
-	rows, next, err := page(in.pageParams, 1, found, func(v versionItem) string { return v.ID + padded(1e11-v.Number) })
+	rows, next, err := page(q, in.pageParams, 1, found, func(v versionItem) string { return v.ID + padded(1e11-v.Number) })
 	return &describeVersionsAnswer{next, query.List[versionItem]{Items: rows}}, err
 }
 

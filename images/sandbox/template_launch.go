@@ -46,7 +46,7 @@ func (in *runInstancesRequest) runnable() error {
 	case in.PrivateDnsNameOptions != nil && !slices.Contains([]string{"", "ip-name"}, in.PrivateDnsNameOptions.HostnameType):
 		return fail("Unsupported", "Instances of this sandbox have host names of type ip-name")
 	}
-	return nil
+	return in.CapacityReservationSpecification.check()
 }
 
 // fill takes over from the template what the request does not say itself.
@@ -80,6 +80,7 @@ func (in *runInstancesRequest) fill(d templateData) {
 	either(&in.CpuOptions, d.CpuOptions)
 	either(&in.MaintenanceOptions, d.MaintenanceOptions)
 	either(&in.PrivateDnsNameOptions, d.PrivateDnsNameOptions)
+	either(&in.CapacityReservationSpecification, d.CapacityReservationSpecification)
 	if p := d.Placement; p != nil {
 		text(&in.Placement.GroupName, p.GroupName)
 		text(&in.Placement.AvailabilityZone, p.AvailabilityZone)
@@ -138,7 +139,8 @@ func (in *runInstancesRequest) fillDevices(d templateData) {
 		p := deviceParam{DeviceName: t.DeviceName, VirtualName: t.VirtualName, NoDevice: t.NoDevice}
 		if e := t.Ebs; e != nil {
 			p.Ebs = &ebsParam{DeleteOnTermination: e.DeleteOnTermination, Encrypted: e.Encrypted, Iops: e.Iops, Throughput: e.Throughput,
-				KmsKeyId: e.KmsKeyId, SnapshotId: e.SnapshotId, VolumeSize: e.VolumeSize, VolumeType: e.VolumeType}
+				KmsKeyId: e.KmsKeyId, SnapshotId: e.SnapshotId, VolumeSize: e.VolumeSize, VolumeType: e.VolumeType,
+				VolumeInitializationRate: e.VolumeInitializationRate}
 		}
 		in.BlockDeviceMapping = append(in.BlockDeviceMapping, p)
 	}

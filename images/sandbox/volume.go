@@ -130,7 +130,7 @@ func describeVolumes(q *call, in *describeVolumesRequest) (*describeVolumesAnswe
 			found = append(found, v)
 		}
 	}
-	rows, next, err := page(in.pageParams, 5, found, func(v *volumeRow) string { return v.ID })
+	rows, next, err := page(q, in.pageParams, 5, found, func(v *volumeRow) string { return v.ID })
 	out := &describeVolumesAnswer{NextToken: next}
 	for _, v := range rows {
 		out.Volumes.Items = append(out.Volumes.Items, q.volumeItem(*v))
@@ -139,15 +139,16 @@ func describeVolumes(q *call, in *describeVolumesRequest) (*describeVolumesAnswe
 }
 
 type createVolumeRequest struct {
-	AvailabilityZone string
-	Size             int32
-	SnapshotId       string
-	VolumeType       string
-	Iops, Throughput int32
-	Encrypted        *bool
-	KmsKeyId         string
-	ClientToken      string
-	TagSpecification []tagSpecParam
+	AvailabilityZone         string
+	Size                     int32
+	SnapshotId               string
+	VolumeType               string
+	Iops, Throughput         int32
+	VolumeInitializationRate int32
+	Encrypted                *bool
+	KmsKeyId                 string
+	ClientToken              string
+	TagSpecification         []tagSpecParam
 }
 
 // createVolume makes a volume of a snapshot, or an empty one. Nothing can be attached to a running machine here, so its
@@ -168,6 +169,9 @@ func createVolume(q *call, in *createVolumeRequest) (*volumeItem, error) {
 	r, _ := regionByName(q.Region)
 	if !slices.Contains(zoneNames(r), in.AvailabilityZone) {
 		return nil, fail("InvalidZone.NotFound", "The zone '%s' does not exist.", in.AvailabilityZone)
+	}
+	if err := checkInitialization(in.VolumeInitializationRate); err != nil {
+		return nil, err
 	}
 	var source snapshotRow
 	if in.SnapshotId != "" {
@@ -206,22 +210,18 @@ func (d device) complete(source snapshotRow) (device, error) {
 	if d.SizeGiB == 0 {
 		d.SizeGiB = source.SizeGiB
 	}
-	switch {
-	case !slices.Contains([]string{"gp2", "gp3", "io1", "io2", "st1", "sc1", "standard"}, d.Type):
-		return d, badParameter(d.Type, "volumeType", "Valid values: gp2, gp3, io1, io2, st1, sc1, standard.")
-	case d.SizeGiB < 1 || d.SizeGiB > 65536:
-		return d, fail("InvalidParameterValue", "Volume of %dGiB is invalid. Specify a size from 1 to 65536 GiB", d.SizeGiB)
-	case d.SizeGiB < source.SizeGiB:
-		return d, fail("InvalidBlockDeviceMapping", "Volume of size %dGB is smaller than snapshot '%s', expect size >= %dGB",
-			d.SizeGiB, source.ID, source.SizeGiB)
-	case d.Type != "gp3" && d.Throughput != 0:
-		return d, combination("The parameter throughput is not supported for %s volumes", d.Type)
-	}
 	if d.Type == "gp3" && d.IOPS == 0 {
-		d.IOPS = 3000
+		d.IOPS = usualIOPS
 	}
 	if d.Type == "gp3" && d.Throughput == 0 {
-		d.Throughput = 125
+		d.Throughput = usualThroughput
+	}
+	if err := d.checkVolume(); err != nil {
+		return d, err
+	}
+	if d.SizeGiB < source.SizeGiB {
+		return d, fail("InvalidBlockDeviceMapping", "Volume of size %dGB is smaller than snapshot '%s', expect size >= %dGB",
+			d.SizeGiB, source.ID, source.SizeGiB)
 	}
 	return d, nil
 }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 var (
@@ -144,13 +145,16 @@ func decodeScalar(s string, v reflect.Value, path string) error {
 		}
 		v.SetBytes(b)
 	case v.Kind() == reflect.String:
+		if i := strings.IndexFunc(s, notInXML); i >= 0 || !utf8.ValidString(s) {
+			return badValue(strconv.Quote(s), path, "It has characters that no answer could show: those of XML 1.0 are allowed, in UTF-8")
+		}
 		v.SetString(s)
 	case v.Kind() == reflect.Bool:
-		b, err := strconv.ParseBool(strings.ToLower(s))
-		if err != nil {
+		yes := strings.EqualFold(s, "true")
+		if !yes && !strings.EqualFold(s, "false") {
 			return badValue(s, path, "Give true or false")
 		}
-		v.SetBool(b)
+		v.SetBool(yes)
 	case v.CanInt():
 		i, err := strconv.ParseInt(s, 10, v.Type().Bits())
 		if err != nil {
@@ -161,6 +165,11 @@ func decodeScalar(s string, v reflect.Value, path string) error {
 		return Errorf("InternalError", "the sandbox cannot decode parameter %s into a %s", path, v.Type()).WithStatus(500)
 	}
 	return nil
+}
+
+// notInXML: an answer cannot have the character. It would come back as another one, and a stored value must not change.
+func notInXML(r rune) bool {
+	return r < 0x20 && r != '\t' && r != '\n' && r != '\r' || r == 0xFFFE || r == 0xFFFF
 }
 
 // parseTime reads the forms that the SDKs and people send: with and without fractions and zone, and the date alone.

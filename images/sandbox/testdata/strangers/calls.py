@@ -194,6 +194,9 @@ assert ec2.describe_image_attribute(ImageId=image, Attribute="launchPermission")
 shared = target.describe_images(ImageIds=[image])["Images"][0]
 assert shared["OwnerId"] == BUILD and "Tags" not in shared, "tags are invisible to others"
 assert target.describe_images(ExecutableUsers=["self"])["Images"][0]["ImageId"] == image
+target.cancel_image_launch_permission(ImageId=image)
+refused("InvalidAMIID.NotFound", target.describe_images, ImageIds=[image])
+ec2.modify_image_attribute(ImageId=image, LaunchPermission={"Add": [{"UserId": TARGET}]})
 refused("InvalidRequest", target.copy_image, Name="mine", SourceImageId=image, SourceRegion="us-east-1")
 ec2.modify_snapshot_attribute(SnapshotId=snapshot, OperationType="add", UserIds=[TARGET])
 assert ec2.describe_snapshot_attribute(SnapshotId=snapshot, Attribute="createVolumePermission")["CreateVolumePermissions"] == [{"UserId": TARGET}]
@@ -272,8 +275,9 @@ def current():
 until(current)
 refused("ParameterAlreadyExists", ssm.put_parameter, Name=name, Value=image, Type="String", DataType="aws:ec2:image")
 refused("ValidationException", ssm.put_parameter, Name=name, Value=image, Overwrite=True, Tags=[{"Key": "a", "Value": "1"}])
-ssm.label_parameter_version(Name=name, Labels=["stable"])
+ssm.label_parameter_version(Name=name, Labels=["stable", "gone"])
 assert ssm.get_parameter(Name=name + ":stable")["Parameter"]["Version"] == 1
+assert ssm.unlabel_parameter_version(Name=name, ParameterVersion=1, Labels=["gone", "none"])["RemovedLabels"] == ["gone"]
 assert ssm.get_parameters(Names=[name, "/none"])["InvalidParameters"] == ["/none"]
 for n in range(3):
     ssm.put_parameter(Name=f"/list/{n}", Value=str(n), Type="String", Tier="Standard")
