@@ -191,20 +191,27 @@ var (
 	executableWord = lazy(`^(\d{12}|self|all)$`)
 )
 
+func (in *describeImagesRequest) checkAccounts() error {
+	for _, owner := range in.Owner {
+		if !ownerWord().MatchString(owner) {
+			return fail("InvalidUserID.Malformed", "Invalid user id: \"%s\"", owner)
+		}
+	}
+	for _, user := range in.ExecutableBy {
+		if !executableWord().MatchString(user) {
+			return fail("InvalidUserID.Malformed", "Invalid user id: \"%s\" (give an account, self or all)", user)
+		}
+	}
+	return nil
+}
+
 func describeImages(q *call, in *describeImagesRequest) (*describeImagesAnswer, error) {
 	match, err := filters(in.Filter, q.imageFilters(), func(i *imageRow) map[string]string { return q.seenTags(i.ID, i.Account) })
 	if err != nil {
 		return nil, err
 	}
-	for _, owner := range in.Owner {
-		if !ownerWord().MatchString(owner) {
-			return nil, fail("InvalidUserID.Malformed", "Invalid user id: \"%s\"", owner)
-		}
-	}
-	for _, user := range in.ExecutableBy {
-		if !executableWord().MatchString(user) {
-			return nil, fail("InvalidUserID.Malformed", "Invalid user id: \"%s\" (give an account, self or all)", user)
-		}
+	if err := in.checkAccounts(); err != nil {
+		return nil, err
 	}
 	candidates, err := q.imageCandidates(in)
 	if err != nil {
