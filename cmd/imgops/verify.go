@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/imgops/imgops/builder"
 	"github.com/imgops/imgops/images"
 	"github.com/imgops/imgops/images/machine"
 	"github.com/imgops/imgops/roles"
@@ -49,7 +50,7 @@ func (a *app) runVerify(ctx context.Context, o *verifyOptions, names []string) e
 	if err != nil {
 		return err
 	}
-	v.keep = o.keep
+	v.keep, v.again = o.keep, o.again
 	if o.image != "" {
 		return s.verifyImage(ctx, v, list, o.image)
 	}
@@ -102,6 +103,7 @@ type tester struct {
 	*session
 	verifier *verifier.Verifier
 	keep     bool
+	again    bool // verify also what is verified
 }
 
 func (s *session) newVerifier(ctx context.Context) (*tester, error) {
@@ -112,8 +114,33 @@ func (s *session) newVerifier(ctx context.Context) (*tester, error) {
 	return &tester{session: s, verifier: verifier.New(verifier.On(machine.NewLauncher(api)), verifier.Options{})}, nil
 }
 
-// verify tests a candidate and marks it.
+// verify tests a candidate and marks it. Runs that want the same at once share one verification; one that failed is
+// tried by the next. What is asked for again, or is to be looked at, is nobody else's.
 func (t *tester) verify(ctx context.Context, r *roles.Role, img images.Image) (images.Image, error) {
+	if t.keep || t.again || r.Dirty {
+		return t.judge(ctx, r, img)
+	}
+	turn := builder.Turn{
+		Location: t.home, Fleet: t.fleet.Config.Fleet, Role: r.Name, Digest: r.Digest, Run: t.run(), Commit: t.fleet.Revision.Commit,
+		Verify: img.ID + "-" + short(r.TestsDigest), Progress: t.log.of(r.Name),
+	}
+	return builder.Once(ctx, t.clouds, turn, func(ctx context.Context) (images.Image, error) { return t.verified(ctx, r, img) },
+		func(ctx context.Context) (images.Image, error) { return t.judge(ctx, r, img) })
+}
+
+// verified looks whether another run has verified the image meanwhile.
+func (t *tester) verified(ctx context.Context, r *roles.Role, img images.Image) (images.Image, error) {
+	found, err := t.cat.Get(ctx, img.ID)
+	now := found[img.ID]
+	if err != nil || r.TestsDigest == "" || now.Verified != r.TestsDigest {
+		return images.Image{}, err
+	}
+	t.note("%s: image %s was verified by another run meanwhile", r.Name, img.ID)
+	return now, nil
+}
+
+// judge tests a candidate and marks it.
+func (t *tester) judge(ctx context.Context, r *roles.Role, img images.Image) (images.Image, error) {
 	report, err := t.test(ctx, r, img)
 	t.recordVerification(ctx, r, img, report)
 	if err != nil {
