@@ -58,7 +58,11 @@ func Read(path string, data []byte) (Record, error) {
 	case head.Kind != at.kind:
 		return Record{}, fmt.Errorf("it is of kind %q, and its path is that of kind %q", head.Kind, at.kind)
 	}
-	return at.read(data)
+	r, err := at.read(data)
+	if id := fingerprint(data); err == nil && at.id != "" && at.id != id {
+		return Record{}, fmt.Errorf("its content is not what its name says (%s, and it has %s): it was changed after imgops wrote it", at.id, id)
+	}
+	return r, err
 }
 
 func tooLarge(size int64) error {

@@ -65,6 +65,17 @@ func (e *RewrittenError) Error() string {
 	return fmt.Sprintf("%s was rewritten: %s; %s", e.Where, e.What, e.Fix)
 }
 
+// ForeignError says that what is there is no ledger: it has files, and none that imgops has written.
+type ForeignError struct {
+	Where string // the branch
+	File  string // one of its files
+	Fix   string // what to run
+}
+
+func (e *ForeignError) Error() string {
+	return fmt.Sprintf("%s is no ledger: it holds %s and nothing that imgops has written, so it is left alone; %s", e.Where, e.File, e.Fix)
+}
+
 // RefusedError says that the store can be reached and does not take entries.
 type RefusedError struct {
 	Where string
@@ -90,13 +101,14 @@ var (
 	digestForm = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 	imageForm  = regexp.MustCompile(`^ami-[0-9a-z-]{1,60}$`)
 	bucketForm = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
-	eventForm  = regexp.MustCompile(`^([0-9]{8}T[0-9]{6}\.[0-9]{3}Z)-([a-z]+)-[0-9a-f]{12}\.json$`)
-	testForm   = regexp.MustCompile(`^verification-([0-9]{8}T[0-9]{6}\.[0-9]{3}Z)-[0-9a-f]{12}\.json$`)
+	eventForm  = regexp.MustCompile(`^([0-9]{8}T[0-9]{6}\.[0-9]{3}Z)-([a-z]+)-([0-9a-f]{12})\.json$`)
+	testForm   = regexp.MustCompile(`^verification-([0-9]{8}T[0-9]{6}\.[0-9]{3}Z)-([0-9a-f]{12})\.json$`)
 )
 
 // place is what a path says about its entry.
 type place struct {
 	kind, role, digest, image, at, action string
+	id                                    string // fingerprint of the content; "" for a kind whose name has none
 }
 
 // parsePath takes a path apart. The error says why no entry can be there.
@@ -109,7 +121,7 @@ func parsePath(p string) (place, error) {
 		if m == nil || !nameForm.MatchString(parts[1]) {
 			return place{}, bad
 		}
-		return place{kind: KindEvent, role: parts[1], at: m[1], action: m[2]}, nil
+		return place{kind: KindEvent, role: parts[1], at: m[1], action: m[2], id: m[3]}, nil
 	case len(parts) == 5 && parts[0] == imageTree:
 		at := place{role: parts[1], digest: "sha256:" + parts[2], image: parts[3]}
 		if !nameForm.MatchString(at.role) || !digestForm.MatchString(at.digest) || !imageForm.MatchString(at.image) {
@@ -121,7 +133,7 @@ func parsePath(p string) (place, error) {
 		case parts[4] == "inventory.json":
 			at.kind = KindInventory
 		case m != nil:
-			at.kind, at.at = KindVerification, m[1]
+			at.kind, at.at, at.id = KindVerification, m[1], m[2]
 		default:
 			return place{}, bad
 		}
@@ -138,7 +150,7 @@ func (a About) dir() string {
 // stamp is a time in a path.
 func stamp(t time.Time) string { return t.UTC().Format(pathTime) }
 
-// fingerprint tells entries of one moment apart.
+// fingerprint tells entries of one moment apart, and an entry from one that was changed afterwards.
 func fingerprint(data []byte) string {
 	sum := sha256.Sum256(data)
 	return hex.EncodeToString(sum[:6])

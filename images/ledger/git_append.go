@@ -41,7 +41,7 @@ func (g *Git) Sync(ctx context.Context) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.via == nil {
-		return nil
+		return g.soundLocal(ctx)
 	}
 	_, err := g.sync(ctx)
 	return err
@@ -52,7 +52,7 @@ func (g *Git) Ready(ctx context.Context) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.via == nil {
-		return g.notCheckedOut()
+		return errors.Join(g.notCheckedOut(), g.soundLocal(ctx))
 	}
 	if _, err := g.sync(ctx); err != nil {
 		return err
@@ -81,6 +81,9 @@ func (g *Git) sync(ctx context.Context) (plumbing.Hash, error) {
 		}
 	}
 	if err := g.continues(ctx, seen, tip); err != nil {
+		return tip, err
+	}
+	if err := g.sound(ctx, tip); err != nil {
 		return tip, err
 	}
 	if tip.IsZero() || tip == g.tip(seenRef) && tip == g.tip(g.trackRef()) {
@@ -128,7 +131,7 @@ func (g *Git) continues(ctx context.Context, seen, tip plumbing.Hash) error {
 	if err != nil {
 		return err
 	}
-	path, err := g.lost(ctx, before, now, "")
+	path, err := g.lost(ctx, before, now)
 	switch {
 	case err != nil:
 		return err
@@ -258,6 +261,9 @@ func (g *Git) appendLocal(message string, files map[string]plumbing.Hash) error 
 		return err
 	}
 	tip := g.tip(localRef)
+	if err := g.isLedger(tip); err != nil {
+		return err
+	}
 	commit, _, err := g.commit(tip, message, files)
 	if err != nil || commit == tip {
 		return err

@@ -57,8 +57,12 @@ func (w *commandWire) tip(ctx context.Context) (plumbing.Hash, error) {
 	return plumbing.NewHash(id), nil
 }
 
-func (w *commandWire) fetch(ctx context.Context, _ plumbing.Hash, _ []plumbing.Hash) error {
-	_, err := w.run(ctx, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", w.git.remote, string(localRef))
+func (w *commandWire) fetch(ctx context.Context, want plumbing.Hash, have []plumbing.Hash) error {
+	args := []string{"fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules"}
+	if len(have) == 0 && w.git.has(want) { // its tip is here, and its history is wanted
+		args = append(args, "--depth=2147483647")
+	}
+	_, err := w.run(ctx, append(args, w.git.remote, string(localRef))...)
 	w.git.reopen()
 	return err
 }

@@ -192,37 +192,54 @@ func (g *Git) writeBlob(data []byte) (plumbing.Hash, error) {
 	return id, nil
 }
 
-// lost names an entry of the old tree that the new one has not, or has with another content; "" when it has all. What is no
-// entry, or cannot be read as one, may go: that is how garbage is removed.
-func (g *Git) lost(ctx context.Context, old, now plumbing.Hash, at string) (string, error) {
+// lost names an entry of the old tree that the new one has not, or has with another content; "" when it has all.
+func (g *Git) lost(ctx context.Context, old, now plumbing.Hash) (string, error) {
+	errFound, lost := errors.New("found"), ""
+	err := g.losses(ctx, old, now, "", func(path string, _ object.TreeEntry) error {
+		lost = path
+		return errFound
+	})
+	if errors.Is(err, errFound) {
+		err = nil
+	}
+	return lost, err
+}
+
+// losses visits the entries of the old tree that the new one has not, or has with another content. What is no entry, or
+// cannot be read as one, may go: that is how garbage is removed.
+func (g *Git) losses(ctx context.Context, old, now plumbing.Hash, at string, visit func(string, object.TreeEntry) error) error {
 	if old == now || old.IsZero() {
-		return "", nil
+		return nil
 	}
 	was, err := g.entries(old)
 	if err != nil {
-		return "", err
+		return err
 	}
 	is, err := g.entries(now)
 	if err != nil {
-		return "", err
+		return err
+	}
+	has := make(map[string]object.TreeEntry, len(is))
+	for _, e := range is {
+		has[e.Name] = e
 	}
 	for _, e := range was {
-		below, path := emptyTree, ""
-		if i := indexOf(is, e.Name); i >= 0 && is[i].Hash == e.Hash {
+		below, after := emptyTree, has[e.Name]
+		if after.Hash == e.Hash {
 			continue
-		} else if i >= 0 && is[i].Mode == filemode.Dir {
-			below = is[i].Hash
+		} else if after.Mode == filemode.Dir {
+			below = after.Hash
 		}
 		if e.Mode == filemode.Dir {
-			path, err = g.lost(ctx, e.Hash, below, at+e.Name+"/")
+			err = g.losses(ctx, e.Hash, below, at+e.Name+"/", visit)
 		} else if g.isEntry(at+e.Name, e) {
-			path = at + e.Name
+			err = visit(at+e.Name, e)
 		}
-		if err = errors.Join(err, ctx.Err()); err != nil || path != "" {
-			return path, err
+		if err = errors.Join(err, ctx.Err()); err != nil {
+			return err
 		}
 	}
-	return "", nil
+	return nil
 }
 
 func (g *Git) isEntry(path string, e object.TreeEntry) bool {

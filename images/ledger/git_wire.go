@@ -24,6 +24,7 @@ import (
 type wire interface {
 	// tip is the branch's; the zero hash when it is not there.
 	tip(ctx context.Context) (plumbing.Hash, error)
+	// fetch gets the branch. With a tip that is here and no commits to build on, it gets the history that a shallow clone lacks.
 	fetch(ctx context.Context, want plumbing.Hash, have []plumbing.Hash) error
 	mayPush(ctx context.Context) error
 	// push moves the branch. The error is errMoved when it was not at old, and a *RefusedError when the remote does not want it.

@@ -118,6 +118,7 @@ func TestGarbage(t *testing.T) {
 		"an unknown action": {strings.Replace(good.Path, "promote", "bless", 1), strings.Replace(string(good.Data), "promote", "bless", 1), "unknown"},
 		"a foreign file":    {"README.md", "hello", "no file that imgops has written"},
 		"a foreign path":    {"images/web/x/ami-1/image.json", "{}", "no file that imgops has written"},
+		"another reason":    {good.Path, strings.Replace(string(good.Data), `"reason":"x"`, `"reason":"y"`, 1), "not what its name says"},
 		"too large":         {good.Path, strings.Repeat(" ", ledger.MaxSize+1), "at most"},
 	} {
 		t.Run(name, func(t *testing.T) {
