@@ -20,7 +20,8 @@ func diffCommand(a *app) *cobra.Command {
 			"under /etc, services enabled or gone. A and B are image ids, digests, commits (or their beginnings), default or candidate.\n" +
 			"Without them, it is the present default against the newest image after it, or the default before against the present one;\n" +
 			"with A alone, A against the default. It needs no cloud, and without the remote it says what this clone knows.\n\n" +
-			"Of /etc the ledger has names, modes, owners and sums, and no contents.",
+			"Of /etc the ledger has names, modes, owners and sums, and no contents. That the content differs of what each machine writes\n" +
+			"for itself (hostname, mailname, machine-id, SSH host keys, resolv.conf, adjtime, cloud-init's network files) is not shown.",
 		Args: cobra.RangeArgs(1, 3),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.runDiff(c.Context(), args[0], args[1:], detailed)

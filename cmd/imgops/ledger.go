@@ -158,22 +158,46 @@ func ledgerMessage(entries []ledger.Entry) string {
 // maxProblems is how many bad entries one message names.
 const maxProblems = 10
 
-// requireLedger ends a promotion before anything is changed when the ledger is required and cannot be written, was rewritten,
-// or holds what does not belong there.
-func (s *session) requireLedger(ctx context.Context, names []string) error {
-	if s.ledger.off() || !s.ledger.config.Required {
+// checkLedger ends a promotion before anything is changed when the branch of the ledger is no ledger or, where the ledger is
+// required, cannot be written, was rewritten, or holds anything that does not belong there. Where it is not required, what
+// does not belong there is a warning: about files anywhere and about the entries of the roles whose pointers are to move.
+func (s *session) checkLedger(ctx context.Context, names []string) error {
+	if s.ledger.off() {
 		return nil
 	}
 	s.log.say("ledger", "look whether it can be written", s.fleet.Config.Ledger.Store)
 	defer s.log.done("ledger")
+	if s.ledger.config.Required {
+		return s.requireLedger(ctx)
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, syncTime, fmt.Errorf("no answer within %s", syncTime))
+	defer cancel()
+	store, err := s.ledgerStore(ctx, s.repo, s.fleet.Config, s.clouds)
+	if err == nil {
+		err = store.Sync(ctx)
+	}
+	var foreign *ledger.ForeignError
+	if errors.As(err, &foreign) {
+		return fmt.Errorf("nothing is promoted: %w", err)
+	}
+	if err != nil {
+		return nil //nolint:nilerr // it is told when the record is stored, or is not
+	}
+	if problems, err := (ledger.Ledger{Store: store}).Check(ctx, names...); err == nil {
+		s.warnProblems(problems)
+	}
+	return nil
+}
+
+func (s *session) requireLedger(ctx context.Context) error {
 	store, err := s.ledgerStore(ctx, s.repo, s.fleet.Config, s.clouds)
 	if err == nil {
 		err = store.Ready(ctx)
 	}
-	if err != nil {
-		return fmt.Errorf("nothing is promoted: imgops.yaml requires the ledger: %w", err)
+	var problems []ledger.Problem
+	if err == nil {
+		problems, err = ledger.Ledger{Store: store}.Check(ctx)
 	}
-	problems, err := ledger.Ledger{Store: store, Spool: s.ledger.spool}.Check(ctx, names)
 	if err != nil {
 		return fmt.Errorf("nothing is promoted: imgops.yaml requires the ledger: %w", err)
 	}
@@ -181,6 +205,17 @@ func (s *session) requireLedger(ctx context.Context, names []string) error {
 		return nil
 	}
 	return &garbageError{store.String(), problems}
+}
+
+// warnProblems names bad entries of the ledger, also when imgops is to be quiet.
+func (a *app) warnProblems(problems []ledger.Problem) {
+	for i, p := range problems {
+		if i == maxProblems {
+			fmt.Fprintf(a.Stderr, "warning: and %d more entries of the ledger that imgops cannot read\n", len(problems)-i)
+			break
+		}
+		fmt.Fprintf(a.Stderr, "warning: skipped in the ledger: %v\n", p)
+	}
 }
 
 // garbageError names what does not belong in the ledger.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/imgops/imgops/images/ledger"
@@ -63,28 +64,30 @@ func (r *reading) sync(ctx context.Context) {
 	ctx, cancel := context.WithTimeoutCause(ctx, syncTime, fmt.Errorf("no answer within %s", syncTime))
 	defer cancel()
 	var rewritten *ledger.RewrittenError
+	var foreign *ledger.ForeignError
 	switch err := r.ledger.Store.Sync(ctx); {
-	case errors.As(err, &rewritten):
+	case errors.As(err, &rewritten), errors.As(err, &foreign):
 		fmt.Fprintf(r.Stderr, "warning: %v\n", err)
 	case err != nil:
 		r.note("not asked, so this is what this clone knows of the ledger: %v", err)
 	}
 }
 
-// book reads what the ledger knows of a role, and names what it cannot read.
+// book reads what the ledger knows of a role, and names what it cannot read of that and what does not belong there at all.
 func (r *reading) book(ctx context.Context, role string) (*ledger.Book, error) {
 	book, err := r.ledger.Book(ctx, role)
 	if err != nil {
 		return nil, err
 	}
-	for i, p := range book.Problems {
-		if i == maxProblems {
-			r.note("and %d more entries of the ledger that cannot be read", len(book.Problems)-i)
-			break
+	problems := book.Problems
+	foreign, err := r.ledger.Foreign(ctx)
+	for _, p := range foreign {
+		if !slices.ContainsFunc(problems, func(other ledger.Problem) bool { return other.Path == p.Path }) {
+			problems = append(problems, p)
 		}
-		r.note("skipped in the ledger: %v", p)
 	}
-	return book, nil
+	r.warnProblems(problems)
+	return book, err
 }
 
 // empty says that the ledger knows nothing of the role.

@@ -117,3 +117,25 @@ func TestConceal(t *testing.T) {
 	require.True(t, ledger.Private(0o640))
 	require.False(t, ledger.Private(0o644))
 }
+
+// TestCompareLeavesOutWhatAMachineWrites has two machines of the same recipe, each with its own name, keys and network.
+func TestCompareLeavesOutWhatAMachineWrites(t *testing.T) {
+	file := func(path, sum, mode string) ledger.File {
+		return ledger.File{Path: path, Type: "file", Mode: mode, Owner: "root", Group: "root", Size: int64(len(sum)), Sum: sum}
+	}
+	var a, b ledger.Inventory
+	for _, path := range []string{"/etc/hostname", "/etc/machine-id", "/etc/ssh/ssh_host_ed25519_key", "/etc/ssh/ssh_host_ed25519_key.pub", "/etc/resolv.conf", "/etc/netplan/50-cloud-init.yaml"} {
+		a.Etc, b.Etc = append(a.Etc, file(path, "a", "0644")), append(b.Etc, file(path, "bb", "0644"))
+	}
+	require.True(t, ledger.Compare(a, b).Empty(), ledger.Compare(a, b))
+
+	t.Log("what the recipe does is still seen: their modes and that they are there, and the content of all else")
+	a.Etc[0].Mode = "0600"
+	a.Etc = append(a.Etc, file("/etc/fstab", "a", "0644"), file("/etc/hosts", "a", "0644"), file("/etc/ssh/ssh_host_rsa_key", "a", "0600"), file("/etc/ssh/sshd_config", "a", "0644"))
+	b.Etc = append(b.Etc, file("/etc/fstab", "b", "0644"), file("/etc/hosts", "b", "0644"), file("/etc/ssh/sshd_config", "b", "0644"))
+	var names []string
+	for _, c := range ledger.Compare(a, b).Etc {
+		names = append(names, c.Name+" "+c.Change+" "+c.What)
+	}
+	require.Equal(t, []string{"/etc/fstab changed content", "/etc/hostname changed mode", "/etc/hosts changed content", "/etc/ssh/ssh_host_rsa_key removed ", "/etc/ssh/sshd_config changed content"}, names)
+}

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"cmp"
+	"path"
 	"slices"
 	"strings"
 )
@@ -32,7 +33,24 @@ type Difference struct {
 // Empty says that nothing differs.
 func (d Difference) Empty() bool { return len(d.Packages)+len(d.Etc)+len(d.Services) == 0 }
 
-// Compare says what changed from a to b.
+// ownFiles are patterns (path.Match) of files whose content each machine makes for itself: its name and id, its host keys, the
+// name servers and network of the place where it was built, its clock's drift, and when its /etc was last set up.
+var ownFiles = []string{
+	"/etc/hostname", "/etc/mailname", "/etc/machine-id", "/etc/ssh/ssh_host_*_key", "/etc/ssh/ssh_host_*_key.pub", "/etc/resolv.conf", "/etc/adjtime", "/etc/.updated",
+	"/etc/netplan/50-cloud-init.yaml", "/etc/network/interfaces.d/50-cloud-init", "/etc/NetworkManager/system-connections/cloud-init-*.nmconnection",
+	"/etc/sysconfig/network-scripts/ifcfg-*",
+}
+
+// own says that a file's content is the machine's, not the image's.
+func own(file string) bool {
+	return slices.ContainsFunc(ownFiles, func(pattern string) bool {
+		ok, err := path.Match(pattern, file)
+		return ok && err == nil
+	})
+}
+
+// Compare says what changed from a to b. Of files that each machine writes for itself (ownFiles) another content is no
+// difference; that they came or went, and their type, mode and owner, still is.
 func Compare(a, b Inventory) Difference {
 	return Difference{
 		Packages: differ(packages(a.Packages), packages(b.Packages), strings.Compare, func(old, now string) Change { return Change{Old: old, New: now} }),
@@ -121,7 +139,7 @@ func (f File) differs(o File) []string {
 		same bool
 	}{
 		{"type", f.Type == o.Type},
-		{"content", f.Type != o.Type || sameContent(f, o)},
+		{"content", f.Type != o.Type || sameContent(f, o) || own(f.Path)},
 		{"link", f.Link == o.Link},
 		{"mode", f.Mode == o.Mode || f.Type == "link"},
 		{"owner", f.Owner == o.Owner && f.Group == o.Group},

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"golang.org/x/sync/errgroup"
 )
 
 func compare(a, b string) int { return cmp.Compare(a, b) }
@@ -186,30 +188,64 @@ func (l Ledger) Roles(ctx context.Context, image string) ([]string, error) {
 	return roles, err
 }
 
-// Check reads everything about some roles and all names, and says what does not belong in the ledger. Nil is good.
-func (l Ledger) Check(ctx context.Context, roles []string) ([]Problem, error) {
-	var problems []Problem
-	if l.Store != nil {
-		items, err := l.Store.List(ctx, "")
-		if err != nil {
-			return nil, err
-		}
-		for _, item := range items {
-			if _, err := parsePath(item.Path); err != nil {
-				problems = append(problems, Problem{item.Path, err})
-			}
+// checkParallel bounds how many entries are read at once.
+const checkParallel = 16
+
+// Check reads what the store has about some roles, or without any about all, and says what does not belong in the ledger:
+// files that imgops has not written wherever they are, and entries that cannot be read or were changed. Nil is good.
+func (l Ledger) Check(ctx context.Context, roles ...string) ([]Problem, error) {
+	if l.Store == nil {
+		return nil, nil
+	}
+	items, err := l.Store.List(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	problems := make([]error, len(items))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(checkParallel)
+	for i, item := range items {
+		at, err := parsePath(item.Path)
+		switch {
+		case err != nil:
+			problems[i] = err
+		case item.Size > MaxSize:
+			problems[i] = tooLarge(item.Size)
+		case len(roles) == 0 || slices.Contains(roles, at.role):
+			group.Go(func() error {
+				data, err := l.Store.Read(ctx, item.Path)
+				if err == nil {
+					_, problems[i] = Read(item.Path, data)
+				}
+				return err
+			})
 		}
 	}
-	for _, role := range roles {
-		book, err := l.Book(ctx, role)
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	return named(items, problems), nil
+}
+
+// Foreign lists the files in the store that are no entries by their names. It reads none.
+func (l Ledger) Foreign(ctx context.Context) ([]Problem, error) {
+	if l.Store == nil {
+		return nil, nil
+	}
+	items, err := l.Store.List(ctx, "")
+	problems := make([]error, len(items))
+	for i, item := range items {
+		_, problems[i] = parsePath(item.Path)
+	}
+	return named(items, problems), err
+}
+
+func named(items []Item, problems []error) []Problem {
+	var list []Problem
+	for i, err := range problems {
 		if err != nil {
-			return nil, err
-		}
-		for _, p := range book.Problems {
-			if _, err := parsePath(p.Path); err == nil {
-				problems = append(problems, p)
-			}
+			list = append(list, Problem{items[i].Path, err})
 		}
 	}
-	return problems, nil
+	return list
 }
