@@ -172,6 +172,41 @@ func at(t *testing.T, n *yaml.Node, path string) *yaml.Node {
 	return n
 }
 
+// ledgerAccess is what lets the job `imgops ci` of each system push the branch imgops-ledger, as it stands in its file.
+var ledgerAccess = map[string]string{
+	"jenkins":   `(?s)withCredentials\(\[usernamePassword\([^)]*'IMGOPS_GIT_USERNAME'[^)]*'IMGOPS_GIT_PASSWORD'\)\]\) \{\s+sh 'imgops ci `,
+	"github":    `(?m)^permissions:\n  contents: write # the ledger`,
+	"gitlab":    `(?m)^\.imgops:(?:\n .*)*\n    IMGOPS_GIT_USERNAME: oauth2\n    IMGOPS_GIT_PASSWORD: \$IMGOPS_TOKEN`,
+	"bitbucket": `Bitbucket lets a pipeline push to its own repository`,
+	"circleci":  `deploy key with write access`,
+	"travis":    `(?s)install:.*export IMGOPS_GIT_USERNAME=x-access-token IMGOPS_GIT_PASSWORD="\$IMGOPS_TOKEN".*jobs:`,
+	"codebuild": `(?m)^  git-credential-helper: yes`,
+	"azure":     `(?s)- job: ci.*persistCredentials: true # the ledger.*imgops ci .*- job: maintain`,
+	"buildkite": `SSH key or Git credential helper may push`,
+}
+
+// TestPipelinesPushTheLedger fails for a system whose job gets no credentials for the ledger, or whose file does not say
+// which are needed.
+func TestPipelinesPushTheLedger(t *testing.T) {
+	for _, system := range ciSystems() {
+		for _, image := range []string{"", "registry.example.com/imgops:1.2"} {
+			if system == "travis" && image != "" {
+				continue
+			}
+			all := ""
+			for _, data := range rendered(t, system, image) {
+				all += data + "\n"
+			}
+			require.NotEmpty(t, ledgerAccess[system], system)
+			require.Regexp(t, ledgerAccess[system], all, system)
+			require.Contains(t, all, "branch imgops-ledger", system)
+			if system == "buildkite" && image != "" {
+				require.Equal(t, 3, strings.Count(all, "mount-ssh-agent: true"), "each step's container")
+			}
+		}
+	}
+}
+
 func TestJenkinsfile(t *testing.T) {
 	for _, image := range []string{"", "registry.example.com/imgops:1.2"} {
 		file := rendered(t, "jenkins", image)["Jenkinsfile"]
@@ -182,7 +217,7 @@ func TestJenkinsfile(t *testing.T) {
 		}
 		require.Zero(t, depth)
 		require.Contains(t, file, "abortPrevious: env.BRANCH_NAME != 'main'")
-		require.Regexp(t, `when \{ not \{ triggeredBy 'TimerTrigger' \} \}\s+steps \{\s+sh 'imgops ci `, file)
+		require.Regexp(t, `when \{ not \{ triggeredBy 'TimerTrigger' \} \}\s+steps \{\s+withCredentials[^\n]+\s+sh 'imgops ci `, file)
 		require.Contains(t, rendered(t, "jenkins", "")["Jenkinsfile"], "agent { label 'imgops' }")
 	}
 }

@@ -68,6 +68,9 @@ func TestGitOverHTTP(t *testing.T) {
 	}{
 		"the URL has it":         {func(string) {}, alone(env()), false},
 		"the environment has it": {func(dir string) { run(t, dir, "remote", "set-url", "origin", url) }, alone(env("IMGOPS_GIT_USERNAME", "ci", "IMGOPS_GIT_PASSWORD", "token")), false},
+		"the environment has it, and the URL a token that may not": {func(dir string) {
+			run(t, dir, "remote", "set-url", "origin", strings.Replace(url, "http://", "http://gitlab-ci-token:reads@", 1))
+		}, alone(env("IMGOPS_GIT_USERNAME", "ci", "IMGOPS_GIT_PASSWORD", "token")), false},
 		"a credential helper has it": {func(dir string) {
 			run(t, dir, "remote", "set-url", "origin", url)
 			run(t, dir, "config", "credential.helper", "!f() { echo username=ci; echo password=token; }; f")
@@ -99,7 +102,7 @@ func TestGitOverHTTP(t *testing.T) {
 			require.Contains(t, paths(t, other, ""), e.Path)
 		})
 	}
-	require.Equal(t, 5, n)
+	require.Equal(t, 6, n)
 }
 
 // TestGitReadOnly may read and not write: Ready says so before anything is done.

@@ -116,9 +116,10 @@ func (w *goWire) dial(ctx context.Context) error {
 	return nil
 }
 
-// credentials are for http(s) remotes whose URL has none; ssh remotes have go-git's own, the agent.
+// credentials are for http(s) remotes: those of the environment before the URL's, for GitLab's runners clone with a URL whose
+// token may only read. ssh remotes have go-git's own, the agent.
 func (w *goWire) credentials(ctx context.Context, end *transport.Endpoint) transport.AuthMethod {
-	if end.Protocol != "http" && end.Protocol != "https" || end.Password != "" {
+	if end.Protocol != "http" && end.Protocol != "https" {
 		return nil
 	}
 	getenv := w.git.opts.Getenv
@@ -129,7 +130,7 @@ func (w *goWire) credentials(ctx context.Context, end *transport.Endpoint) trans
 		}
 		return &githttp.BasicAuth{Username: user, Password: password}
 	}
-	if w.git.opts.NoCommand {
+	if w.git.opts.NoCommand || end.Password != "" {
 		return nil
 	}
 	return fillCredential(ctx, w.git, end)
