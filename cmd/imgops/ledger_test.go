@@ -136,6 +136,7 @@ func TestLedgerRequired(t *testing.T) {
 
 	t.Log("garbage of another role counts as well")
 	three := w.merged("three")
+	require.NoError(t, os.MkdirAll(filepath.Join(work, "events/other"), 0o755))
 	write(t, filepath.Join(work, "events/other/20260102T120000.000Z-hold-000000000000.json"), "{}\n")
 	w.git("-C", work, "pull", "-q")
 	w.git("-C", work, "add", "-A")
