@@ -119,7 +119,7 @@ func (p *Promoter) backwards(ctx context.Context, r Request, promoted []images.P
 		}
 		known = newer(known, record)
 	}
-	if lost.Commit == "" || p.opts.Rewritten || known.At.After(lost.At) {
+	if lost.Commit == "" || p.opts.Rewritten || known.Commit != "" && !known.At.Before(lost.At) { // times are whole seconds
 		return nil
 	}
 	return r.refused(RuleBackwards, fmt.Sprintf("if the history of %s was rewritten on purpose, and %s is what is to count, run it once with --rewritten-history", r.Main, short(r.Commit)),
