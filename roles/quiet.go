@@ -1,9 +1,6 @@
 package roles
 
 import (
-	"bytes"
-	"crypto/sha1" //nolint:gosec // a checksum against damage
-	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -60,17 +57,11 @@ func (q *quietRoles) add(k factsKey) {
 
 // load takes a damaged or missing file as empty.
 func (q *quietRoles) load() {
-	data, err := os.ReadFile(q.file)
-	if err != nil || len(data) < len(quietHead)+sha1.Size {
+	body, ok := readMemory(q.file, quietHead)
+	if !ok || len(body)%len(plumbing.ZeroHash) != 0 {
 		return
 	}
-	body, sum := data[:len(data)-sha1.Size], data[len(data)-sha1.Size:]
-	want := sha1.Sum(body) //nolint:gosec // see the import
-	body, ok := bytes.CutPrefix(body, []byte(quietHead))
-	if !ok || !bytes.Equal(sum, want[:]) || len(body)%sha1.Size != 0 {
-		return
-	}
-	for entry := range slices.Chunk(body, sha1.Size) {
+	for entry := range slices.Chunk([]byte(body), len(plumbing.ZeroHash)) {
 		q.known[plumbing.Hash(entry)] = false
 	}
 }
@@ -89,16 +80,5 @@ func (q *quietRoles) save() {
 			data = append(data, h[:]...)
 		}
 	}
-	sum := sha1.Sum(data) //nolint:gosec // see the import
-	if err := os.MkdirAll(filepath.Dir(q.file), 0o755); err != nil {
-		return
-	}
-	temp, err := os.CreateTemp(filepath.Dir(q.file), "quiet-roles-*")
-	if err != nil {
-		return
-	}
-	_, err = temp.Write(append(data, sum[:]...))
-	if closing := temp.Close(); err != nil || closing != nil || os.Rename(temp.Name(), q.file) != nil {
-		_ = os.Remove(temp.Name()) // the reason for the failure does not matter either
-	}
+	saveMemory(q.file, data)
 }

@@ -61,7 +61,11 @@ func (a *app) runGC(ctx context.Context, o *gcOptions) error {
 	if err != nil {
 		return err
 	}
-	list, api, err := a.expired(ctx, fleet, o.run)
+	clients, err := a.newClouds(ctx, fleet.Config)
+	if err != nil {
+		return err
+	}
+	list, api, err := expired(ctx, clients, fleet, o.run)
 	if err != nil {
 		return err
 	}
@@ -76,7 +80,7 @@ func (a *app) runGC(ctx context.Context, o *gcOptions) error {
 			Reason: "expired, or of the named run", Removed: !o.dryRun,
 		})
 	}
-	leases, leaseErr := a.leasesOf(ctx, fleet, o)
+	leases, leaseErr := leasesOf(ctx, clients, fleet, o)
 	data = append(data, leases...)
 	old, oldErr := a.oldImages(ctx, o)
 	data = append(data, old...)
@@ -88,13 +92,9 @@ func (a *app) runGC(ctx context.Context, o *gcOptions) error {
 }
 
 // leasesOf removes, with --run, the leases of the run: other runs would wait for them until they expire.
-func (a *app) leasesOf(ctx context.Context, fleet *roles.Fleet, o *gcOptions) ([]garbage, error) {
+func leasesOf(ctx context.Context, clients *clouds, fleet *roles.Fleet, o *gcOptions) ([]garbage, error) {
 	if o.run == "" {
 		return nil, nil
-	}
-	clients, err := a.newClouds(ctx, fleet.Config)
-	if err != nil {
-		return nil, err
 	}
 	home := images.Location{Account: fleet.Config.Build.Account, Region: fleet.Config.Build.Region}
 	names, err := images.LeasesOf(ctx, clients, home, fleet.Config.Fleet, o.run)
@@ -144,11 +144,7 @@ func forgetSockets(config string) error {
 }
 
 // expired lists what has expired, and all of one run when it is named.
-func (a *app) expired(ctx context.Context, fleet *roles.Fleet, run string) ([]images.Leftover, images.LeftoverAPI, error) {
-	clients, err := a.newClouds(ctx, fleet.Config)
-	if err != nil {
-		return nil, nil, err
-	}
+func expired(ctx context.Context, clients *clouds, fleet *roles.Fleet, run string) ([]images.Leftover, images.LeftoverAPI, error) {
 	api, err := clients.EC2(ctx, images.Location{Account: fleet.Config.Build.Account, Region: fleet.Config.Build.Region})
 	if err != nil {
 		return nil, nil, err
