@@ -184,7 +184,8 @@ func sh(t *testing.T, c *ssh.Client, command string) string {
 // footprint is all that the sandbox has on this computer: mounts, links, namespaces, routes, loop devices, cgroups and processes.
 func (l *lab) footprint() []string {
 	l.t.Helper()
-	out, err := exec.Command("sh", "-c", `cut -d' ' -f5- /proc/self/mountinfo; ip -o link | cut -d: -f2; ls /run/netns 2>/dev/null
+	// Of a mount only where it is and how: the kernel gives peer groups new numbers.
+	out, err := exec.Command("sh", "-c", `cut -d' ' -f5,6 /proc/self/mountinfo; ip -o link | cut -d: -f2; ls /run/netns 2>/dev/null
 		ip route; cat /sys/block/loop*/loop/backing_file 2>/dev/null; find /sys/fs/cgroup -name 'imgops*'
 		ps -eo stat,args | grep -v '^Z' | cut -d' ' -f2-; true`).Output()
 	require.NoError(l.t, err)
