@@ -35,6 +35,7 @@ var directions = map[string][]string{
 	"verifier/gossagent":         {},
 	"promoter":                   {"roles", "images"},
 	"cmd/imgops/cienv":           {},
+	"cmd/imgops/iam":             {"roles"},
 	"cmd/imgops":                 {"roles", "images", "builder", "verifier", "promoter"},
 }
 
