@@ -26,6 +26,7 @@ const (
 // Wanted is what main says about a role.
 type Wanted struct {
 	Role        string
+	Parent      string // the role that it is built on; "" for an external base
 	Digest      string // recipe digest
 	TestsDigest string
 	Commit      string     // of the fleet; ends in DirtySuffix for a tree with uncommitted changes
@@ -59,6 +60,9 @@ type Default struct {
 	// Note is what the status does not tell: who holds the role and why, or that the image was rejected. Left out where
 	// there is nothing to say.
 	Note string `json:"note,omitempty"`
+
+	// original is the image in the build location that the image is, or is a copy of; "" where that is not known.
+	original string
 }
 
 // Location is where the default holds.
@@ -166,7 +170,22 @@ func (q Query) describe(ptr Pointer, v view, tags map[Location]map[string]Image)
 	if img.Rejected != "" {
 		d.Note = "rejected: " + img.Rejected
 	}
+	d.original = q.original(img, tags)
 	return d, v.seen[ptr.Image].State == "available" && ptr.DataType == PointerDataType
+}
+
+// original follows copies to the image of the build location that they were made of.
+func (q Query) original(img Image, tags map[Location]map[string]Image) string {
+	for range 2 { // an own copy is one of a shared copy
+		if img.Location == q.Build {
+			break
+		}
+		img = tags[Location{q.Build.Account, img.SourceRegion}][img.SourceID]
+	}
+	if img.Location != q.Build {
+		return ""
+	}
+	return img.ID
 }
 
 // SamePlaces says whether two queries are about the same fleet in the same locations, so that a Look for one serves the

@@ -27,6 +27,9 @@ type Decision struct {
 	// neither built nor promoted. Held says that a person holds the role somewhere.
 	Rejected string `json:"-"`
 	Held     bool   `json:"-"`
+	// Blocked is the decision for the nearest ancestor whose rejection keeps the role from being worked on; nil where none
+	// does. Decide sets it.
+	Blocked *Decision `json:"-"`
 
 	// Candidate is the image that is to be verified or promoted, or that is the default; zero when one has to be built, and when it was rejected.
 	Candidate Image `json:"-"`
@@ -60,7 +63,7 @@ func Next(want Wanted, candidates []Image, defaults []Default) Decision {
 		}
 		return d
 	}
-	left, held, total := behind(want, defaults)
+	left, held, total := behind(want, d.Image, defaults)
 	switch {
 	case len(left) == 0 && len(held) > 0 && len(held) == total:
 		d.Action = ActionNone
@@ -138,12 +141,16 @@ func best(want Wanted, usable []Image) Image {
 // verifiedBy says that the image has passed the tests of a digest. An empty digest is no proof of anything.
 func (i Image) verifiedBy(tests string) bool { return tests != "" && i.Verified == tests }
 
-// behind lists the wanted locations whose default is not the wanted digest, apart from those that a person holds.
-func behind(want Wanted, defaults []Default) (left, held []string, total int) {
+// behind lists the wanted locations whose default is not the candidate, apart from those that a person holds.
+func behind(want Wanted, candidate string, defaults []Default) (left, held []string, total int) {
 	status := map[Location]Status{}
 	for _, d := range defaults {
-		if d.Role == want.Role {
-			status[d.Location()] = d.Status
+		if d.Role != want.Role {
+			continue
+		}
+		status[d.Location()] = d.Status
+		if d.Status == StatusCurrent && d.original != "" && d.original != candidate {
+			status[d.Location()] = "another image of this digest" // such as one that was rejected, or failed its tests
 		}
 	}
 	locations := slices.SortedFunc(slices.Values(want.Locations), Location.Compare)

@@ -39,19 +39,16 @@ func (a *app) runBuild(ctx context.Context, names []string, force bool) error {
 	if err != nil {
 		return err
 	}
-	list := roles.WithAncestors(selected)
-	found, err := s.survey(ctx, list)
-	if err != nil {
-		return err
-	}
 	if force {
 		s.again = map[string]bool{}
 		for _, r := range selected {
 			s.again[r.Name] = true
-			d := found.decisions[r.Name]
-			d.Action, d.Reason, d.Rejected = images.ActionBuild, "asked for with --force", ""
-			found.decisions[r.Name] = d
 		}
+	}
+	list := roles.WithAncestors(selected)
+	found, err := s.survey(ctx, list)
+	if err != nil {
+		return err
 	}
 	if err := s.complete(ctx, list, found.decisions); err != nil {
 		return err
@@ -76,6 +73,10 @@ const (
 func (s *session) pipeline(ctx context.Context, to stage) (*pipeline, error) {
 	w := &worker{session: s, builder: builder.New(s.clouds)}
 	p := &pipeline{builder: w, base: w.external, parallel: s.set.Parallel, log: s.log}
+	if s.workers != nil {
+		p.builder, p.verifier = s.workers(s)
+		return p, nil
+	}
 	if to == stageVerify {
 		v, err := s.newVerifier(ctx)
 		if err != nil {

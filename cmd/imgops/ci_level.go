@@ -65,13 +65,13 @@ func (j *ciJob) releaseLevel(ctx context.Context, p *pipeline, list []*roles.Rol
 
 // parentReady says whether a role that has to be built can be: its parent has a verified image.
 func parentReady(r *roles.Role, decisions map[string]images.Decision) error {
+	if d := decisions[r.Name]; d.Blocked != nil && d.Rejected == "" {
+		return refuseBlocked(r.Name, d)
+	}
 	if r.Parent == nil || decisions[r.Name].Action != images.ActionBuild {
 		return nil
 	}
 	first := fmt.Sprintf("level %d has to run first: imgops ci --role %s --level %d", level(r.Parent), r.Parent.Name, level(r.Parent))
-	if d := decisions[r.Parent.Name]; d.Rejected != "" {
-		return refuseRejected(r.Parent.Name, d)
-	}
 	switch decisions[r.Parent.Name].Action {
 	case images.ActionBuild:
 		return fmt.Errorf("its parent %s has no image of digest %s yet; %s", r.Parent.Name, short(r.Parent.Digest), first)

@@ -114,7 +114,7 @@ func (j *ciJob) needed(ctx context.Context) ([]fanJob, error) {
 	has := map[string]bool{}
 	for _, r := range pool {
 		d := found.decisions[r.Name]
-		if d.Rejected != "" {
+		if d.Rejected != "" || d.Blocked != nil {
 			j.note("%s: %s", r.Name, d.Reason)
 		}
 		promote := j.promote && d.Action == images.ActionPromote && index(meant, r.Name) >= 0

@@ -30,6 +30,9 @@ type app struct {
 	probe      sync.Once
 	sandboxE   *sandboxEndpoint // nil on AWS
 	sandboxErr error
+
+	// workers gives who builds and verifies, where that is not the builder and the verifier: in a cloud without machines.
+	workers func(*session) (imageBuilder, imageVerifier)
 }
 
 // settings are the global settings, resolved as flag > IMGOPS_* > the settings section of imgops.yaml > default.

@@ -58,17 +58,32 @@ func (a *app) runPlan(ctx context.Context, o *planOptions, names []string) error
 	if err := g.Wait(); err != nil {
 		return err
 	}
+	s.noteAncestors(list, found)
 	if err := a.printPlan(found, list, base, o.explain, warnings); err != nil {
 		return err
 	}
 	if o.detailedExit {
-		for _, d := range found.decisions {
-			if d.Action != images.ActionNone {
+		for _, r := range list {
+			if found.decisions[r.Name].Action != images.ActionNone {
 				return errChanges
 			}
 		}
 	}
 	return nil
+}
+
+// noteAncestors says what else a run for some roles does: it brings those first that they are built on.
+func (s *session) noteAncestors(list []*roles.Role, found survey) {
+	listed := map[*roles.Role]bool{}
+	for _, r := range list {
+		listed[r] = true
+	}
+	for _, r := range roles.WithAncestors(list) {
+		d := found.decisions[r.Name]
+		if !listed[r] && (d.Action == images.ActionBuild || d.Action == images.ActionVerify) {
+			s.note("%s, which these roles are built on, comes first: %s, %s", r.Name, d.Action, d.Reason)
+		}
+	}
 }
 
 // plannedRole is one role of `imgops plan -o json`.

@@ -77,6 +77,9 @@ func (a *app) runPromote(ctx context.Context, o *promoteOptions, names []string)
 		if d.Rejected != "" {
 			return refuseRejected(r.Name, d)
 		}
+		if d.Blocked != nil {
+			return refuseBlocked(r.Name, d)
+		}
 		chosen = append(chosen, candidate{r, d.Candidate})
 	}
 	if len(chosen) == 0 {

@@ -72,6 +72,9 @@ func (p *pipeline) bring(ctx context.Context, r *roles.Role, d images.Decision, 
 	if d.Rejected != "" && !d.Held {
 		return img, "failed", refuseRejected(r.Name, d)
 	}
+	if d.Blocked != nil {
+		return img, "failed", refuseBlocked(r.Name, d)
+	}
 	if d.Action == images.ActionBuild {
 		base, err := p.baseOf(ctx, r, done)
 		if err != nil {
@@ -101,9 +104,6 @@ func (p *pipeline) baseOf(ctx context.Context, r *roles.Role, done *results) (im
 	if img := done.image(r.Parent.Name); img.ID != "" {
 		return img, nil
 	}
-	if d := done.decision(r.Parent.Name); d.Rejected != "" {
-		return images.Image{}, refuseRejected(r.Parent.Name, d)
-	}
 	return images.Image{}, fmt.Errorf("its parent %s has no image of digest %s", r.Parent.Name, short(r.Parent.Digest))
 }
 
@@ -112,5 +112,13 @@ func refuseRejected(role string, d images.Decision) error {
 	return &promoter.RefusedError{
 		Rule: promoter.RuleRejected, Role: role, Message: fmt.Sprintf("image %s of its digest %s is rejected: %s", d.Image, short(d.Digest), d.Rejected),
 		Fix: images.RejectedFix(role, d.Rejected),
+	}
+}
+
+// refuseBlocked ends the work on a role that is built on a rejected one.
+func refuseBlocked(role string, d images.Decision) error {
+	return &promoter.RefusedError{
+		Rule: promoter.RuleRejected, Role: role, Message: fmt.Sprintf("role %s, which it is built on, has image %s of its digest %s, and that is rejected: %s", d.Blocked.Role, d.Blocked.Image, short(d.Blocked.Digest), d.Blocked.Rejected),
+		Fix: images.RejectedFix(d.Blocked.Role, d.Blocked.Rejected),
 	}
 }

@@ -50,13 +50,6 @@ func (r *results) image(role string) images.Image {
 	return images.Image{}
 }
 
-func (r *results) decision(role string) images.Decision {
-	if i, ok := r.index[role]; ok {
-		return r.list[i].decision // set once
-	}
-	return images.Decision{}
-}
-
 func (r *results) fail(i int, w roles.Outcome) {
 	if w.Err == nil {
 		return

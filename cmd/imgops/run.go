@@ -18,12 +18,15 @@ type world struct {
 
 // run is imgops without the process: it parses the arguments, does the command and returns the exit code.
 func run(ctx context.Context, w world) int {
-	a := &app{world: w}
+	return (&app{world: w}).execute(ctx)
+}
+
+func (a *app) execute(ctx context.Context) int {
 	root := rootCommand(a)
-	root.SetArgs(w.Args)
-	root.SetIn(w.Stdin)
-	root.SetOut(w.Stdout)
-	root.SetErr(w.Stderr)
+	root.SetArgs(a.Args)
+	root.SetIn(a.Stdin)
+	root.SetOut(a.Stdout)
+	root.SetErr(a.Stderr)
 	err := root.ExecuteContext(ctx)
 	a.printCalls()
 	return a.report(ctx, err)

@@ -107,7 +107,8 @@ func (s *session) complete(ctx context.Context, list []*roles.Role, decisions ma
 	return s.fleet.Complete(ctx, busy)
 }
 
-// survey is what exists, beside what the fleet wants: the decision for every role of the list.
+// survey is what exists, beside what the fleet wants: the decision for every role of the list, and for what those are
+// built on.
 type survey struct {
 	view      images.View
 	own       []images.Image // of the build location; what was built on a rejected image is marked as rejected
@@ -125,19 +126,11 @@ func (s *session) survey(ctx context.Context, list []*roles.Role) (survey, error
 	}
 	own, defaults := slices.Clone(view.Own[s.home]), view.Defaults(q)
 	images.Taint(own)
-	candidates := map[string][]images.Image{}
-	for _, img := range own {
-		candidates[img.Role] = append(candidates[img.Role], img)
+	var wanted []images.Wanted
+	for _, r := range roles.WithAncestors(list) {
+		wanted = append(wanted, s.wanted(r))
 	}
-	byRole := map[string][]images.Default{}
-	for _, d := range defaults {
-		byRole[d.Role] = append(byRole[d.Role], d)
-	}
-	out := survey{view: view, own: own, defaults: defaults, decisions: map[string]images.Decision{}}
-	for _, r := range list {
-		out.decisions[r.Name] = images.Next(s.wanted(r), candidates[r.Name], byRole[r.Name])
-	}
-	return out, nil
+	return survey{view: view, own: own, defaults: defaults, decisions: images.Decide(wanted, own, defaults, s.again)}, nil
 }
 
 // query asks for the defaults of every role of the fleet: a pointer of any other role is an orphan.
@@ -153,6 +146,9 @@ func (s *session) wanted(r *roles.Role) images.Wanted {
 	w := images.Wanted{
 		Role: r.Name, Digest: r.Digest, TestsDigest: r.TestsDigest, Commit: s.fleet.Revision.Commit,
 		Locations: locations(s.fleet.Config, r.Targets),
+	}
+	if r.Parent != nil {
+		w.Parent = r.Parent.Name
 	}
 	if r.Dirty {
 		w.Commit += images.DirtySuffix
