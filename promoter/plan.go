@@ -60,6 +60,7 @@ type RolePlan struct {
 
 	req    Request
 	places []place
+	before []images.Promoted                // what the role was promoted at before
 	known  map[images.Location]images.Image // the images for this digest that exist, by where they are
 }
 
@@ -89,6 +90,19 @@ func (p Plan) Empty() bool {
 		}
 	}
 	return true
+}
+
+// Promoted lists the commits of main that the roles which have something to do were promoted at before, each once.
+func (p Plan) Promoted() []string {
+	var commits []string
+	for _, r := range p.Roles {
+		for _, record := range r.before {
+			if len(r.Steps) > 0 && !slices.Contains(commits, record.Commit) {
+				commits = append(commits, record.Commit)
+			}
+		}
+	}
+	return commits
 }
 
 // Lines prints the plan for a person: a heading per role, and a line per step or "nothing to do".

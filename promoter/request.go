@@ -84,6 +84,7 @@ func (p *Promoter) decideAll(ctx context.Context, reqs []Request, places [][]pla
 			continue
 		}
 		role := p.decide(r, places[i], w)
+		role.before = w.promoted(r, p, places[i])
 		if older[i] != nil {
 			role.Steps = slices.DeleteFunc(role.Steps, func(s Step) bool { return s.Action == ActionConfirm })
 			if len(role.Steps) > 0 {

@@ -165,7 +165,11 @@ func (s *session) planPromotion(ctx context.Context, seen *images.View, list []c
 		}
 		reqs = append(reqs, req)
 	}
-	return s.promoter().PlanFrom(ctx, seen, reqs, s.log.of("promote"))
+	plan, err := s.promoter().PlanFrom(ctx, seen, reqs, s.log.of("promote"))
+	if err != nil || plan.Empty() {
+		return plan, err
+	}
+	return plan, s.refuseOvertaken(ctx, plan)
 }
 
 // applyPromotion does what a plan says and records it. The ledger can keep it from beginning (checkLedger).

@@ -1,0 +1,57 @@
+package roles
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing"
+)
+
+// ErrNotAsked means that the remote could not be asked, or does not give out what was asked for.
+var ErrNotAsked = errors.New("the remote cannot be asked")
+
+// askTime is how long a remote has to answer.
+const askTime = time.Minute
+
+// StillOnMain says whether a commit is on the branch main as the remote has it now, and what its tip is there: a clone knows
+// main as it was, and somebody may have replaced it since. Nothing is moved by it. Where there is no remote that AllowFetch
+// lets imgops ask, or it has no such branch and never had one as far as this clone knows, the tip is "" and the local branch
+// counts, as OnMain says. The error is ErrNotAsked when the remote does not answer.
+func (r *Repo) StillOnMain(ctx context.Context, main, commit string) (tip string, on bool, err error) {
+	if r.fetch == nil {
+		return "", true, nil
+	}
+	tip, err = r.remoteTip(ctx, main)
+	if err != nil {
+		return "", false, err
+	}
+	if tip == "" {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		_, refErr := r.git.Reference(plumbing.NewRemoteReferenceName(r.fetch.remote, main), true)
+		return "", refErr != nil, nil
+	}
+	on, err = r.IsAncestor(ctx, commit, tip)
+	if err != nil && (errors.Is(err, ErrUnknownRevision) || errors.Is(err, ErrShallow)) {
+		err = fmt.Errorf("%w for commit %s, the tip of its %s: %w", ErrNotAsked, tip, main, err)
+	}
+	return tip, on, err
+}
+
+// remoteTip is the commit that a branch of the remote names; "" when there is no such branch.
+func (r *Repo) remoteTip(ctx context.Context, branch string) (string, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, askTime, fmt.Errorf("no answer within %s", askTime))
+	defer cancel()
+	out, err := r.gitBinary(ctx, nil, "ls-remote", r.fetch.remote, "refs/heads/"+branch)
+	if err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			err = cause
+		}
+		return "", fmt.Errorf("%w: git ls-remote %s %s: %w", ErrNotAsked, r.fetch.remote, branch, err)
+	}
+	tip, _, _ := strings.Cut(string(out), "\t")
+	return strings.TrimSpace(tip), nil
+}
