@@ -66,11 +66,19 @@ func (k *bake) writeRecipe(ctx context.Context) error {
 
 // checkTools finds out what is missing on this computer before there is a machine. It needs the recipe.
 func (k *bake) checkTools(context.Context) error {
-	if !slices.ContainsFunc(k.req.Role.Provision, func(p roles.Provisioner) bool { return p.Ansible != nil }) {
+	return CheckTools([]*roles.Role{k.req.Role}, len(requirements(k.fleetDir)) > 0)
+}
+
+// CheckTools names the programs that bakes of the roles need on this computer and that it lacks. galaxy says that the fleet
+// has a requirements.yml.
+func CheckTools(list []*roles.Role, galaxy bool) error {
+	if !slices.ContainsFunc(list, func(r *roles.Role) bool {
+		return slices.ContainsFunc(r.Provision, func(p roles.Provisioner) bool { return p.Ansible != nil })
+	}) {
 		return nil
 	}
 	tools := []string{"ansible-playbook", "ssh"}
-	if len(requirements(k.fleetDir)) > 0 {
+	if galaxy {
 		tools = append(tools, "ansible-galaxy")
 	}
 	var missing []error

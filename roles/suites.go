@@ -57,18 +57,54 @@ func (l *loading) hasTests(r *Role, suite reference) error {
 	if err != nil || !ok || e.sub == nil {
 		return err
 	}
-	entries, err := e.sub.list()
-	if err != nil {
+	found, err := testsIn(e.sub)
+	if err != nil || len(found) > 0 {
 		return err
-	}
-	for _, e := range entries {
-		for _, form := range testFiles {
-			if ok, err := path.Match(form, e.name); err == nil && ok && !e.isDir() && !strings.HasPrefix(e.name, ".") {
-				return nil
-			}
-		}
 	}
 	l.missing(r, suite, fmt.Sprintf("suite %s holds no tests", suite.name),
 		fmt.Sprintf("write %s, or a *.bats, test_*.py, *_spec.rb or *.sh directly in it, or delete the suite", path.Join(suite.name, "goss.yaml")))
 	return nil
+}
+
+// testsIn lists the files, directly in a suite's directory, that the verifier runs.
+func testsIn(suite *tree) ([]string, error) {
+	entries, err := suite.list()
+	if err != nil {
+		return nil, err
+	}
+	var found []string
+	for _, e := range entries {
+		isTest := slices.ContainsFunc(testFiles, func(form string) bool {
+			ok, err := path.Match(form, e.name)
+			return err == nil && ok
+		})
+		if isTest && !e.isDir() && !strings.HasPrefix(e.name, ".") {
+			found = append(found, e.name)
+		}
+	}
+	return found, nil
+}
+
+// TestFiles lists the files of the roles' suites that the verifier runs, as paths from the fleet's root.
+func (f *Fleet) TestFiles(list []*Role) ([]string, error) {
+	var files []string
+	for _, r := range list {
+		for _, s := range r.Verify {
+			e, ok, err := f.view.root.lookup(s.Dir)
+			if err != nil {
+				return nil, err
+			}
+			if !ok || e.sub == nil {
+				continue
+			}
+			found, err := testsIn(e.sub)
+			if err != nil {
+				return nil, err
+			}
+			for _, name := range found {
+				files = append(files, path.Join(s.Dir, name))
+			}
+		}
+	}
+	return files, nil
 }

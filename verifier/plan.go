@@ -82,6 +82,25 @@ func (v *Verifier) plan(ctx context.Context, req Request) ([]plan, error) {
 	return plans, errors.Join(problems...)
 }
 
+// CheckTools names the programs that tests of these file names need on this computer and that it lacks. What the machine can
+// have itself (bats) is not among them.
+func CheckTools(ctx context.Context, files []string) error {
+	var problems []error
+	for _, k := range kinds() {
+		needed := slices.ContainsFunc(files, func(f string) bool {
+			ok, err := path.Match(k.match, path.Base(f))
+			return err == nil && ok
+		})
+		if !needed || k.check == nil {
+			continue
+		}
+		if err := k.check(ctx); err != nil {
+			problems = append(problems, err)
+		}
+	}
+	return errors.Join(problems...)
+}
+
 // checkAgent finds out whether there is an imgops for the image's machines, when it needs one and EC2 says what they are.
 func (v *Verifier) checkAgent(p plan, req Request) error {
 	if req.Image.Architecture == "" || !p.has("goss") {

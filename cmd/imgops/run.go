@@ -57,7 +57,7 @@ func rootCommand(a *app) *cobra.Command {
 	add("pipeline", planCommand(a), buildCommand(a), verifyCommand(a), promoteCommand(a), ciCommand(a),
 		rollbackCommand(a), holdCommand(a), releaseCommand(a), rejectCommand(a), retireCommand(a))
 	add("look", listCommand(a), showCommand(a), historyCommand(a), diffCommand(a), loginCommand(a))
-	add("tools", sandboxCommand(a), gcCommand(a), iamPolicyCommand(a), schemaCommand(a), versionCommand(a))
+	add("tools", sandboxCommand(a), doctorCommand(a), gcCommand(a), iamPolicyCommand(a), schemaCommand(a), versionCommand(a))
 	root.AddCommand(gossAgentCommand(a))
 	root.SetHelpCommandGroupID("tools")
 	root.SetCompletionCommandGroupID("tools")

@@ -190,3 +190,15 @@ func (m *Machine) deleteGroup(ctx context.Context) error {
 	m.groupAsked = false
 	return nil
 }
+
+// CheckNetwork says what a launch of the spec would lack of its network: the VPC, and the address that may reach port 22.
+// Of the spec only Location, SSHCIDR and SubnetID count. Nothing is made.
+func CheckNetwork(ctx context.Context, api EC2API, spec Spec) error {
+	m := &Machine{spec: spec, api: api}
+	vpc, err := m.findVPC(ctx)
+	if err != nil {
+		return fmt.Errorf("finding the VPC for build machines: %w", err)
+	}
+	_, err = m.source(vpc)
+	return err
+}
