@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -38,17 +37,19 @@ type finding struct {
 	Detail string `json:"detail"` // what is there, or what is missing and how to get it
 }
 
-// findings are in the order of the checks, however many of them run at once.
+// findings are in the order of the checks.
 type findings struct {
-	mu   sync.Mutex
+	hint func(error) string
 	list []finding
 }
 
 func (f *findings) add(check, good string, err error) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	if err != nil {
-		f.list = append(f.list, finding{check, "missing", err.Error()})
+		detail := err.Error()
+		if hint := f.hint(err); hint != "" {
+			detail += "; " + hint
+		}
+		f.list = append(f.list, finding{check, "missing", detail})
 		return false
 	}
 	f.list = append(f.list, finding{check, "ok", good})
@@ -59,7 +60,7 @@ func (f *findings) add(check, good string, err error) bool {
 var errUnwell = &exitStatus{exitError}
 
 func (a *app) runDoctor(ctx context.Context) error {
-	found := &findings{}
+	found := &findings{hint: a.hint}
 	if err := a.examine(ctx, found); err != nil {
 		return err
 	}
@@ -143,6 +144,10 @@ func (s *session) examineAccounts(ctx context.Context, found *findings) {
 		})
 	}
 	_ = g.Wait() // errs has them
+	if err := errs[0]; errors.Is(err, errNoCredentials) {
+		found.add("AWS", "", errNoCredentials) // of all accounts, and why is many words of the SDK's
+		return
+	}
 	home := false
 	for i, loc := range places {
 		ok := found.add("account "+loc.Account+" "+loc.Region, "images and pointers can be read", errs[i])

@@ -8,10 +8,13 @@ import (
 
 // look is what has no resource to name: EC2's Describe actions.
 func (f fleet) look() Statement {
-	return Statement{Sid: "Look", Resource: []string{"*"}, Action: []string{
-		"ec2:DescribeImageAttribute", "ec2:DescribeImageReferences", "ec2:DescribeImages", "ec2:DescribeInstances", "ec2:DescribeKeyPairs",
-		"ec2:DescribeSecurityGroups", "ec2:DescribeSnapshots", "ec2:DescribeSubnets", "ec2:DescribeVpcs",
+	s := Statement{Sid: "Look", Resource: []string{"*"}, Action: []string{
+		"ec2:DescribeImageAttribute", "ec2:DescribeImageReferences", "ec2:DescribeImages", "ec2:DescribeInstances", "ec2:DescribeSnapshots",
 	}}
+	if f.account == f.Build.Account { // where machines are made
+		s.Action = append(s.Action, "ec2:DescribeKeyPairs", "ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeVpcs")
+	}
+	return s
 }
 
 // launch lets machines be launched only with the fleet's tag and with IMDSv2.
