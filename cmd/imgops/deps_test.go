@@ -26,6 +26,7 @@ var directions = map[string][]string{
 	"images/sandbox/machines":    {"images/sandbox/imds"}, // whose listener it opens inside the machines' network
 	"images/sandbox/disk":        {},
 	"images/sandbox/imds":        {},
+	"images/sandbox/awsproxy":    {},
 	"images/sandbox/baseimage":   {},
 	"images/sandbox/query":       {},
 	"images/sandbox/state":       {},

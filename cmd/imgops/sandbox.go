@@ -29,6 +29,8 @@ type sandboxOptions struct {
 	account  string
 	region   string
 	mirror   string
+	proxy    bool // of env
+	noProxy  bool // of exec
 
 	conditions    conditionOptions
 	organizations []string
@@ -51,6 +53,12 @@ const settingsHelp = "The sandbox remembers these flags: started again without t
 	"that is given replaces what is remembered of it, all values of it. To take one back, give none to --latency,\n" +
 	"--consistency, --throttle, --fault and --organization, 0 to --port, \"\" to --mirror. Only a reset changes between\n" +
 	"--machines none and real machines."
+
+// proxyHelp is about the variables of exec and env.
+const proxyHelp = "AWS_ENDPOINT_URL leads to the sandbox whoever reads it. For clients that do not, such as the AWS SDK for Go v1 and so Packer 1.6,\n" +
+	"exec sets HTTPS_PROXY, HTTP_PROXY, NO_PROXY and AWS_CA_BUNDLE, too: the sandbox answers at that proxy for every host of AWS (*.amazonaws.com,\n" +
+	"*.api.aws and others), and none of these requests leaves this computer; other hosts are connected as they were. env leaves the proxy\n" +
+	"out unless it is asked for, because a shell whose proxy ends with the sandbox could reach nothing after imgops sandbox down."
 
 func sandboxCommand(a *app) *cobra.Command {
 	o := &sandboxOptions{}
@@ -96,6 +104,10 @@ func sandboxCommand(a *app) *cobra.Command {
 	run := sub("exec -- COMMAND [ARG...]", "Run a command with that environment", cobra.MinimumNArgs(1),
 		func(ctx context.Context, h *sandboxHome, args []string) error { return a.sandboxExec(ctx, h, o, args) })
 	run.Flags().SetInterspersed(false)
+	run.Long = run.Short + ".\n\n" + proxyHelp
+	run.Flags().BoolVar(&o.noProxy, "no-proxy", false, "set the endpoint only, and no proxy: for clients that cannot do with one, or that are to reach AWS' own hosts")
+	env.Long = "Print the environment that leads AWS clients to the sandbox:\n\n    eval \"$(imgops sandbox env)\"\n\n" + proxyHelp
+	env.Flags().BoolVar(&o.proxy, "proxy", false, "also print what exec sets for clients that read no AWS_ENDPOINT_URL")
 	for _, s := range []*cobra.Command{env, run} {
 		s.Flags().StringVar(&o.account, "account", "111111111111", "the `account` to act in")
 		s.Flags().StringVar(&o.region, "region", "us-east-1", "the default `Region`")
@@ -235,58 +247,4 @@ func (a *app) sandboxStatus(ctx context.Context, h *sandboxHome) error {
 		t.add(k, fmt.Sprint(s.Counts[k]))
 	}
 	return a.print(s, t)
-}
-
-// environment is what leads an AWS client to the sandbox, in the order of printing.
-func environment(url string, o *sandboxOptions) [][2]string {
-	return [][2]string{
-		{"AWS_ENDPOINT_URL", url},
-		{"AWS_ACCESS_KEY_ID", "SANDBOX" + o.account},
-		{"AWS_SECRET_ACCESS_KEY", "sandbox"},
-		{"AWS_REGION", o.region},
-		{"AWS_DEFAULT_REGION", o.region},
-		{"AWS_EC2_METADATA_DISABLED", "true"},
-	}
-}
-
-// unset are the variables that would lead an AWS client elsewhere.
-var unset = []string{"AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN"}
-
-func (a *app) sandboxEnv(ctx context.Context, h *sandboxHome, o *sandboxOptions) error {
-	r, err := h.running(ctx)
-	if err != nil {
-		return err
-	}
-	for _, kv := range environment(r.URL, o) {
-		fmt.Fprintf(a.Stdout, "export %s=%s\n", kv[0], kv[1])
-	}
-	fmt.Fprintf(a.Stdout, "unset %s\n", strings.Join(unset, " "))
-	return nil
-}
-
-func (a *app) sandboxExec(ctx context.Context, h *sandboxHome, o *sandboxOptions, args []string) error {
-	r, err := h.running(ctx)
-	if err != nil {
-		return err
-	}
-	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = a.Stdin, a.Stdout, a.Stderr
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	cmd.WaitDelay = 10 * time.Second
-	for _, kv := range os.Environ() {
-		if name, _, _ := strings.Cut(kv, "="); !slices.Contains(unset, name) {
-			cmd.Env = append(cmd.Env, kv)
-		}
-	}
-	for _, kv := range environment(r.URL, o) {
-		cmd.Env = append(cmd.Env, kv[0]+"="+kv[1])
-	}
-	if err := cmd.Run(); err != nil {
-		var exit *exec.ExitError
-		if errors.As(err, &exit) && exit.Exited() {
-			return &exitStatus{code: exit.ExitCode()}
-		}
-		return fmt.Errorf("running %s: %w", args[0], err)
-	}
-	return nil
 }

@@ -21,7 +21,7 @@ import (
 
 // sandboxHome is where one sandbox keeps its state: server.json (where the server is or was), settings.json (the flags that it runs with), server.log, locks/ (pinned
 // bases), cloud/ (the cloud's records), disks/, what the drivers keep: machines/ (nspawn) and qemu/, and, while it is down,
-// down.json (the instances that ran).
+// down.json (the instances that ran). proxy/ has the certificates of the proxy for AWS' hosts, and its private key.
 type sandboxHome struct {
 	name string
 	dir  string
@@ -129,8 +129,9 @@ func (h *sandboxHome) lock() (release func(), err error) {
 
 // removeTemporary removes records that a killed process was writing (renameio names them so). Whoever calls it holds the lock.
 func (h *sandboxHome) removeTemporary() error {
-	for _, name := range []string{"server.json", "settings.json", "down.json"} {
-		left, err := filepath.Glob(h.path("." + name + "[0-9]*"))
+	for _, name := range []string{"server.json", "settings.json", "down.json", "proxy/ca.pem", "proxy/key.pem"} {
+		dir, file := filepath.Split(name)
+		left, err := filepath.Glob(h.path(dir, "."+file+"[0-9]*"))
 		for _, path := range left {
 			err = errors.Join(err, os.Remove(path))
 		}

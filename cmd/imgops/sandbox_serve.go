@@ -104,13 +104,23 @@ func (a *app) sandboxServe(ctx context.Context, h *sandboxHome, o *sandboxOption
 	if err := a.registerBase(ctx, c, driverName, o); err != nil {
 		return err
 	}
+	proxy, err := h.openProxy(c, sandbox.LoopbackOnly(h.routes(c, driver)), log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, proxy.Close()) }()
+	return a.serve(ctx, h, proxy, o.port, driverName)
+}
+
+// routes are the cloud's own paths, and homePath.
+func (h *sandboxHome) routes(c *sandbox.Cloud, driver machines.Driver) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", c.Handler())
 	mux.HandleFunc("GET "+homePath, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(sandboxStatus{c.Status(), h.dir, detail(driver)}) // a client that has gone needs no answer
 	})
-	return a.serve(ctx, h, sandbox.LoopbackOnly(mux), o.port, driverName)
+	return mux
 }
 
 // detail is what a driver says about how its machines run, if anything.

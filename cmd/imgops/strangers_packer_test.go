@@ -18,14 +18,13 @@ import (
 	"github.com/imgops/imgops/images/machine"
 )
 
-// packerTemplate is a template as it is written for AWS but for two settings, neither of them the sandbox's doing:
-// Packer 1.6 has the AWS SDK for Go v1, which does not know AWS_ENDPOINT_URL, so the endpoint is named; and its Ansible
-// proxy has an ssh-rsa (SHA-1) host key, which the OpenSSH of Debian 12 refuses, so Ansible connects by itself.
+// packerTemplate is a template as it is written for AWS: it names no endpoint, and Packer 1.6, whose AWS SDK for Go v1 reads none from
+// the environment, calls ec2.us-east-1.amazonaws.com. One setting is about Debian 12, on AWS as here: the SSH server that Packer 1.6 puts between
+// Ansible and the machine has an ssh-rsa (SHA-1) host key, which the OpenSSH of Debian 12 refuses, so Ansible connects by itself.
 const packerTemplate = `{
-  "variables": {"endpoint": "{{env ` + "`AWS_ENDPOINT_URL`" + `}}", "last": "true"},
+  "variables": {"last": "true"},
   "builders": [{
     "type": "amazon-ebs",
-    "custom_endpoint_ec2": "{{user ` + "`endpoint`" + `}}",
     "region": "us-east-1",
     "source_ami_filter": {
       "filters": {"name": "debian-12-amd64-*", "root-device-type": "ebs", "virtualization-type": "hvm"},

@@ -65,13 +65,17 @@ const (
 	faultExpired
 	faultSkew
 	faultRegion
-	faultLapsed // a presigned URL's time is over, or has not come
+	faultService // signed for another service than that of the host it was sent to
+	faultLapsed  // a presigned URL's time is over, or has not come
 )
 
 // authenticate finds out who sent the request and verifies that the holder of the key's secret did.
 func (c *Cloud) authenticate(r *http.Request, s scope, body []byte) (identity, authFault) {
 	if _, known := regionByName(s.Region); !known {
 		return identity{}, faultRegion
+	}
+	if fault := misdirected(r.Host, s); fault != faultNone {
+		return identity{}, fault
 	}
 	var cred credential
 	var known bool
@@ -144,6 +148,7 @@ func authError(service string, fault authFault, region string) *query.Error {
 		status        int
 	}
 	notRegion := "Credential should be scoped to a valid region, not '" + region + "'."
+	notService := "Credential should be scoped to correct service: '" + service + "'."
 	mismatch := "The request signature we calculated does not match the signature you provided. " +
 		"Check your AWS Secret Access Key and signing method."
 	invalid := "The security token included in the request is invalid"
@@ -156,6 +161,7 @@ func authError(service string, fault authFault, region string) *query.Error {
 			faultExpired:   {"RequestExpired", "Request has expired.", 400},
 			faultSkew:      {"RequestExpired", "Request has expired.", 400},
 			faultRegion:    {"AuthFailure", notRegion, 401},
+			faultService:   {"AuthFailure", notService, 401},
 			faultLapsed:    {"RequestExpired", "Request has expired.", 400},
 		},
 		"sts": {
@@ -166,6 +172,7 @@ func authError(service string, fault authFault, region string) *query.Error {
 			faultExpired:   {"ExpiredToken", "The security token included in the request is expired", 403},
 			faultSkew:      {"SignatureDoesNotMatch", "Signature expired: it is more than 15 min old or in the future", 403},
 			faultRegion:    {"SignatureDoesNotMatch", notRegion, 403},
+			faultService:   {"SignatureDoesNotMatch", notService, 403},
 			faultLapsed:    {"RequestExpired", "Request has expired.", 400},
 		},
 		"ssm": {
@@ -176,6 +183,7 @@ func authError(service string, fault authFault, region string) *query.Error {
 			faultExpired:   {"ExpiredTokenException", "The security token included in the request is expired", 400},
 			faultSkew:      {"InvalidSignatureException", "Signature expired: it is more than 15 min old or in the future", 400},
 			faultRegion:    {"InvalidSignatureException", notRegion, 400},
+			faultService:   {"InvalidSignatureException", notService, 400},
 			faultLapsed:    {"RequestExpired", "Request has expired.", 400},
 		},
 	}

@@ -5,6 +5,8 @@
 // # How a request travels
 //
 //   - loopback.go: LoopbackOnly, which imgops puts in front, refuses a request that does not name this computer.
+//   - Or it comes through package awsproxy, from a client that knows AWS' host names only: hosts.go reads what such a name says of
+//     service, Region and bucket.
 //   - server.go: serveHTTP reads the body (at most 1 MiB) and answers GET /_imgops/status itself. A body that is too large is
 //     refused in the form of its service.
 //   - auth.go: the credential scope in the Authorization header, or in a presigned URL (auth_presigned.go), names service and Region; the signature is verified by signing

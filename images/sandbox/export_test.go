@@ -18,3 +18,12 @@ func Actions() []string {
 	slices.Sort(out)
 	return out
 }
+
+// EndpointOf is the service, Region and bucket in the name of a host of AWS, or "".
+func EndpointOf(host string) string {
+	e, ok := endpointOf(host)
+	if !ok {
+		return ""
+	}
+	return e.Service + " " + e.Region + " " + e.Bucket
+}

@@ -18,7 +18,8 @@ import (
 	"github.com/imgops/imgops/images/sandbox/state"
 )
 
-// The sandbox's S3 is what keeping records in a bucket needs: buckets and objects in path style (http://HOST/BUCKET/KEY), whole
+// The sandbox's S3 is what keeping records in a bucket needs: buckets and objects in path style (http://HOST/BUCKET/KEY; at the hosts of
+// AWS, which the proxy leads here, also https://BUCKET.s3.REGION.amazonaws.com/KEY), whole
 // objects without versions, conditional writes and listings. Rows are in the state file, contents in files of their own.
 
 // maxObject is what one PutObject takes, in bytes. There are no multipart uploads.
@@ -86,7 +87,10 @@ func (c *Cloud) runS3(w http.ResponseWriter, r *http.Request, s scope, requestID
 	if err != nil {
 		return nil, "", s3Error("EntityTooLarge", http.StatusBadRequest, "Your proposed upload exceeds the maximum allowed size")
 	}
-	who, fault := c.authenticate(r, s, body)
+	who, fault := identity{}, faultMissing
+	if s.Signature != "" {
+		who, fault = c.authenticate(r, s, body)
+	}
 	if fault != faultNone {
 		return nil, "", s3AuthError(fault, s.Region)
 	}
@@ -99,6 +103,9 @@ func (c *Cloud) runS3(w http.ResponseWriter, r *http.Request, s scope, requestID
 	}
 	in := &s3Request{Request: r, body: body}
 	in.bucket, in.key, _ = strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	if host, _ := endpointOf(r.Host); host.Bucket != "" {
+		in.bucket, in.key = host.Bucket, strings.TrimPrefix(r.URL.Path, "/")
+	}
 	action := in.action()
 	if action == nil {
 		return nil, "", s3Error("NotImplemented", http.StatusNotImplemented, "A header or parameter you provided implies functionality that is not in this sandbox: %s %s", r.Method, r.URL)
@@ -206,6 +213,8 @@ func s3AuthError(fault authFault, region string) error {
 		return s3Error("AccessDenied", http.StatusForbidden, "Request has expired")
 	case faultSkew:
 		return s3Error("RequestTimeTooSkewed", http.StatusForbidden, "The difference between the request time and the current time is too large.")
+	case faultService:
+		return s3Error("AuthorizationHeaderMalformed", http.StatusBadRequest, "The authorization header is malformed; incorrect service. This endpoint belongs to \"s3\".")
 	case faultRegion:
 		return s3Error("AuthorizationHeaderMalformed", http.StatusBadRequest, "The authorization header is malformed; the region '%s' is wrong", region)
 	}

@@ -69,7 +69,7 @@ func serve(t testing.TB, c *sandbox.Cloud) *world {
 }
 
 func (w *world) config(key, secret, token, region string) aws.Config {
-	return aws.Config{HTTPClient: plainBodies{}, Region: region, BaseEndpoint: aws.String(w.url), RetryMaxAttempts: 1,
+	return aws.Config{HTTPClient: plainBodies{http.DefaultClient}, Region: region, BaseEndpoint: aws.String(w.url), RetryMaxAttempts: 1,
 		Credentials: credentials.NewStaticCredentialsProvider(key, secret, token)}
 }
 
@@ -77,9 +77,9 @@ func (w *world) config(key, secret, token, region string) aws.Config {
 // headers are there; when the answer is so quick that net/http has not yet looked whether the body has an end, it takes that
 // for a failed write and drops the connection, and the answer with it ("use of closed network connection"). The SDK tries
 // such calls again; these tests do not.
-type plainBodies struct{}
+type plainBodies struct{ client *http.Client }
 
-func (plainBodies) Do(r *http.Request) (*http.Response, error) {
+func (p plainBodies) Do(r *http.Request) (*http.Response, error) {
 	if r.Body != nil {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
@@ -87,7 +87,7 @@ func (plainBodies) Do(r *http.Request) (*http.Response, error) {
 		}
 		r.Body = io.NopCloser(bytes.NewReader(body))
 	}
-	return http.DefaultClient.Do(r)
+	return p.client.Do(r)
 }
 
 func (w *world) account(account, region string) aws.Config {

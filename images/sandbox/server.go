@@ -23,20 +23,24 @@ func (c *Cloud) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s, signed := requestScope(r)
-	if s.Service == "s3" {
+	service := s.Service
+	if host, known := endpointOf(r.Host); known && here(host.Service) {
+		service = host.Service
+	} else if !signed {
+		service = guessService(r)
+	}
+	if service == "s3" {
 		c.serveS3(w, r, s)
 		return
 	}
 	requestID := newUUID()
-	service := s.Service
-	if !signed {
-		service = guessService(r)
-	}
 	isJSON := jsonServices[service] != nil || r.Header.Get("X-Amz-Target") != ""
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	switch {
 	case err != nil:
 		refuseBody(w, service, isJSON, requestID, err)
+	case !here(service) && speaksREST(r):
+		refuseREST(w, service, requestID)
 	case isJSON:
 		c.serveJSON(w, r, s, body, requestID)
 	default:
@@ -58,8 +62,27 @@ func refuseBody(w http.ResponseWriter, service string, isJSON bool, requestID st
 	writeJSON(w, requestID, e.Status, jsonError(e))
 }
 
+// speaksREST says of a request to a service that is not here whether its protocol is one whose calls are paths.
+func speaksREST(r *http.Request) bool {
+	return r.Header.Get("X-Amz-Target") == "" && !strings.Contains(r.URL.RawQuery, "Action=") &&
+		!strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded")
+}
+
+// refuseREST is the refusal of a service that is not here, in the form that clients of REST protocols read: the code is in a header.
+func refuseREST(w http.ResponseWriter, service, requestID string) {
+	e := query.Errorf("UnknownOperationException", "The service %s is not in this sandbox, which has %s", service, services)
+	w.Header().Set("X-Amzn-Errortype", e.Code)
+	writeJSON(w, requestID, http.StatusBadRequest, jsonError(e))
+}
+
+// services are those that are here, as a refusal names them.
+const services = "ec2, s3, ssm, sts and kms"
+
 // guessService is for requests without a signature, whose refusal should still have the form that their sender expects.
 func guessService(r *http.Request) string {
+	if host, ok := endpointOf(r.Host); ok {
+		return host.Service
+	}
 	target, _, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
 	if service, ok := jsonTargets[target]; ok {
 		return service
@@ -119,7 +142,7 @@ func (c *Cloud) runQuery(r *http.Request, service string, s scope, body []byte, 
 	}
 	table, known := queryServices[service]
 	if !known {
-		return action, nil, fail("InvalidAction", "The action %s of service %s is not in this sandbox, which has ec2, s3, ssm, sts and kms", action, service)
+		return action, nil, fail("InvalidAction", "The action %s of service %s is not in this sandbox, which has %s", action, service, services)
 	}
 	who, err := c.admit(r, service, s, body)
 	if err != nil {
@@ -183,9 +206,9 @@ func (c *Cloud) logFailure(action, requestID string, e *query.Error) {
 }
 
 func errorXML(service string, e *query.Error, requestID string) []byte {
-	encode := query.EC2Error
-	if service == "sts" {
-		encode = query.STSError
+	encode := query.STSError // as all services of the query protocol word it but EC2
+	if service == "ec2" {
+		encode = query.EC2Error
 	}
 	out, err := encode(e, requestID)
 	if err != nil { // two strings in a struct

@@ -45,7 +45,7 @@ func (c *Cloud) runJSON(r *http.Request, s scope, body []byte, requestID string)
 	}
 	do, known := jsonServices[jsonTargets[service]][action]
 	if !known {
-		return action, nil, fail("UnknownOperationException", "The action %s is not in this sandbox", r.Header.Get("X-Amz-Target"))
+		return action, nil, fail("UnknownOperationException", "The action %s of service %s is not in this sandbox, which has %s", action, s.Service, services)
 	}
 	answer, err := c.perform(c.newCall(r, who, s, action, requestID), do, func(in any) error { return decodeJSON(body, in) })
 	return action, answer, err
