@@ -63,8 +63,7 @@ func (a *app) sandboxServe(ctx context.Context, h *sandboxHome, o *sandboxOption
 	if err := h.removeTemporary(); err != nil {
 		return err
 	}
-	debug.SetGCPercent(100) // it lives on
-	debug.SetMemoryLimit(math.MaxInt64)
+	collectGarbage()
 	log := slog.New(slog.NewTextHandler(a.Stderr, nil))
 	if err := a.findSystemTools(); err != nil {
 		return err
@@ -110,6 +109,12 @@ func (a *app) sandboxServe(ctx context.Context, h *sandboxHome, o *sandboxOption
 	}
 	defer func() { err = errors.Join(err, proxy.Close()) }()
 	return a.serve(ctx, h, proxy, o.port, driverName)
+}
+
+// collectGarbage takes back what main has set for short runs: a server lives on.
+func collectGarbage() {
+	debug.SetGCPercent(100)
+	debug.SetMemoryLimit(math.MaxInt64)
 }
 
 // routes are the cloud's own paths, and homePath.
