@@ -141,7 +141,6 @@ func TestMisdirectedRequests(t *testing.T) {
 		"ec2.us-east-1.amazonaws.com":   "",
 		"ec2.amazonaws.com":             "",
 		"ec2.eu-west-1.amazonaws.com":   "AuthFailure",
-		"ssm.us-east-1.amazonaws.com":   "AuthFailure",
 		"elasticloadbalancing.api.aws":  "AuthFailure",
 		"rds.us-east-1.amazonaws.com":   "AuthFailure",
 		"a.b.c.us-east-1.amazonaws.com": "AuthFailure",
