@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"os"
@@ -38,7 +39,7 @@ var buildPlace = images.Location{Account: "111111111111", Region: "us-east-1"}
 type realClients struct{ url string }
 
 func (c realClients) EC2(ctx context.Context, loc images.Location) (*ec2.Client, error) {
-	cfg, err := config.LoadDefaultConfig(ctx, config.WithRegion(loc.Region), config.WithBaseEndpoint(c.url),
+	cfg, err := config.LoadDefaultConfig(ctx, config.WithRegion(loc.Region), config.WithBaseEndpoint(c.url), config.WithHTTPClient(images.PlainBodies{HTTPClient: http.DefaultClient}),
 		config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider("SANDBOX"+loc.Account, "sandbox", "")))
 	return ec2.NewFromConfig(cfg), err
 }

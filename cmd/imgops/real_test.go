@@ -144,7 +144,7 @@ func (w *realWorld) config(t *testing.T, loc images.Location) aws.Config {
 	cfg, err := config.LoadDefaultConfig(t.Context(), config.WithRegion(loc.Region), config.WithBaseEndpoint(w.url),
 		config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider("SANDBOX"+loc.Account, "sandbox", "")))
 	require.NoError(t, err)
-	cfg.HTTPClient = plainBodies{http.DefaultClient}
+	cfg.HTTPClient = images.PlainBodies{HTTPClient: http.DefaultClient}
 	return cfg
 }
 

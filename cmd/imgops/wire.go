@@ -83,7 +83,7 @@ func (a *app) newClouds(ctx context.Context, c roles.Config) (*clouds, error) {
 		return nil, fmt.Errorf("loading AWS credentials: %w", err)
 	}
 	base.APIOptions = append(base.APIOptions, a.calls.middleware)
-	base.HTTPClient = plainBodies{base.HTTPClient}
+	base.HTTPClient = images.PlainBodies{HTTPClient: base.HTTPClient}
 	return &clouds{
 		base: base, roles: accountRoles(c), run: a.run(), accounts: map[string]*account{},
 		ec2: map[images.Location]*ec2.Client{}, ssm: map[images.Location]*ssm.Client{},

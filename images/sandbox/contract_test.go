@@ -20,6 +20,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/stretchr/testify/require"
+
+	"github.com/imgops/imgops/images"
 )
 
 // endpoint is one side that the contract is checked against, as one account in one Region.
@@ -141,5 +143,5 @@ func motoServer(t *testing.T) aws.Config {
 		}
 		return answer.Body.Close() == nil && answer.StatusCode == http.StatusOK
 	}, time.Minute, 50*time.Millisecond, "moto_server does not answer")
-	return aws.Config{Region: home, BaseEndpoint: &url, RetryMaxAttempts: 1, Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")}
+	return aws.Config{HTTPClient: images.PlainBodies{HTTPClient: http.DefaultClient}, Region: home, BaseEndpoint: &url, RetryMaxAttempts: 1, Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")}
 }

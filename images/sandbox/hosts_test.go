@@ -23,6 +23,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/stretchr/testify/require"
 
+	"github.com/imgops/imgops/images"
 	"github.com/imgops/imgops/images/sandbox"
 	"github.com/imgops/imgops/images/sandbox/awsproxy"
 )
@@ -77,7 +78,7 @@ func (w *world) byName(account, region string) aws.Config {
 	require.True(w.t, roots.AppendCertsFromPEM(pem))
 	transport := &http.Transport{Proxy: http.ProxyURL(via), TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}
 	w.t.Cleanup(transport.CloseIdleConnections)
-	return aws.Config{Region: region, RetryMaxAttempts: 1, HTTPClient: plainBodies{&http.Client{Transport: transport}},
+	return aws.Config{Region: region, RetryMaxAttempts: 1, HTTPClient: images.PlainBodies{HTTPClient: &http.Client{Transport: transport}},
 		Credentials: credentials.NewStaticCredentialsProvider("SANDBOX"+account, "sandbox", "")}
 }
 

@@ -1,10 +1,8 @@
 package sandbox_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -22,6 +20,7 @@ import (
 	"github.com/aws/smithy-go"
 	"github.com/stretchr/testify/require"
 
+	"github.com/imgops/imgops/images"
 	"github.com/imgops/imgops/images/sandbox"
 )
 
@@ -69,25 +68,8 @@ func serve(t testing.TB, c *sandbox.Cloud) *world {
 }
 
 func (w *world) config(key, secret, token, region string) aws.Config {
-	return aws.Config{HTTPClient: plainBodies{http.DefaultClient}, Region: region, BaseEndpoint: aws.String(w.url), RetryMaxAttempts: 1,
+	return aws.Config{HTTPClient: images.PlainBodies{HTTPClient: http.DefaultClient}, Region: region, BaseEndpoint: aws.String(w.url), RetryMaxAttempts: 1,
 		Credentials: credentials.NewStaticCredentialsProvider(key, secret, token)}
-}
-
-// plainBodies sends requests with bodies that can be closed early. smithy-go closes a request's body as soon as the answer's
-// headers are there; when the answer is so quick that net/http has not yet looked whether the body has an end, it takes that
-// for a failed write and drops the connection, and the answer with it ("use of closed network connection"). The SDK tries
-// such calls again; these tests do not.
-type plainBodies struct{ client *http.Client }
-
-func (p plainBodies) Do(r *http.Request) (*http.Response, error) {
-	if r.Body != nil {
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			return nil, err
-		}
-		r.Body = io.NopCloser(bytes.NewReader(body))
-	}
-	return p.client.Do(r)
 }
 
 func (w *world) account(account, region string) aws.Config {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
@@ -79,7 +80,7 @@ func client[T any](c *Cloud, made map[images.Location]*T, loc images.Location, m
 	}
 	if made[loc] == nil {
 		made[loc] = make(aws.Config{
-			Region: loc.Region, BaseEndpoint: aws.String(c.URL),
+			HTTPClient: images.PlainBodies{HTTPClient: http.DefaultClient}, Region: loc.Region, BaseEndpoint: aws.String(c.URL),
 			Credentials: credentials.NewStaticCredentialsProvider("SANDBOX"+loc.Account, "sandbox", ""),
 			APIOptions:  []func(*middleware.Stack) error{c.watch},
 		})
