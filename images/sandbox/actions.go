@@ -73,6 +73,8 @@ var ec2Actions = map[string]action{
 
 	// Volumes and snapshots
 	"CreateVolume":              writes(createVolume),
+	"AttachVolume":              writes(attachVolume),
+	"DetachVolume":              writes(detachVolume),
 	"DeleteVolume":              writes(deleteVolume),
 	"DescribeVolumes":           reads(describeVolumes),
 	"CreateSnapshot":            writes(createSnapshot),

@@ -63,12 +63,21 @@ func TestInstanceStoreMappings(t *testing.T) {
 func TestMappingsThatAreRefused(t *testing.T) {
 	w := newWorld(t)
 	c := w.ec2(build, home)
-	extra := types.BlockDeviceMapping{DeviceName: aws.String("/dev/sdf"), Ebs: &types.EbsBlockDevice{VolumeSize: aws.Int32(1)}}
+	extra := func(device string, e types.EbsBlockDevice) []types.BlockDeviceMapping {
+		return []types.BlockDeviceMapping{{DeviceName: &device, Ebs: &e}}
+	}
+	gib := aws.Int32(1)
 	for name, x := range map[string]struct {
 		code string
 		list []types.BlockDeviceMapping
 	}{
-		"another volume":  {"Unsupported", []types.BlockDeviceMapping{extra}},
+		"no size":         {"MissingParameter", extra("/dev/sdf", types.EbsBlockDevice{VolumeType: "gp3"})},
+		"no such device":  {"InvalidParameterValue", extra("/dev/nvme1n1", types.EbsBlockDevice{VolumeSize: gib})},
+		"no snapshot":     {"InvalidSnapshot.NotFound", extra("/dev/sdf", types.EbsBlockDevice{SnapshotId: aws.String("snap-00000000000000001")})},
+		"a key only":      {"InvalidParameterDependency", extra("/dev/sdf", types.EbsBlockDevice{VolumeSize: gib, KmsKeyId: aws.String("alias/a")})},
+		"two names":       {"InvalidBlockDeviceMapping", append(extra("/dev/sdf", types.EbsBlockDevice{VolumeSize: gib}), extra("/dev/xvdf", types.EbsBlockDevice{VolumeSize: gib})...)},
+		"the root's twin": {"InvalidBlockDeviceMapping", extra("/dev/sda", types.EbsBlockDevice{VolumeSize: gib})},
+		"volume and name": {"InvalidBlockDeviceMapping", []types.BlockDeviceMapping{{DeviceName: aws.String("/dev/sdf"), VirtualName: aws.String("ephemeral0"), Ebs: &types.EbsBlockDevice{VolumeSize: gib}}}},
 		"a device twice":  {"InvalidBlockDeviceMapping", []types.BlockDeviceMapping{without("/dev/sdb"), without("/dev/sdb")}},
 		"a virtual name":  {"InvalidBlockDeviceMapping", []types.BlockDeviceMapping{ephemeral("/dev/sdb", "ephemeral24")}},
 		"nothing":         {"InvalidBlockDeviceMapping", []types.BlockDeviceMapping{{DeviceName: aws.String("/dev/sdb")}}},

@@ -49,8 +49,9 @@
 // KMS (kms_*.go) says who may use a key; encryption.go asks it for EBS when something is copied, launched or captured. Such a
 // call is accepted whatever the key, and what it makes fails later, as on EC2. Nothing is really encrypted.
 //
-// An instance has one EBS volume, its root. Mappings of the instance store (VirtualName) and NoDevice are understood; an EBS
-// volume besides the root is refused as Unsupported (mappings.go).
+// A volume's row says which instance has it; an instance's row names its root only. Block device mappings (mappings.go) change the
+// devices of an image at a launch (instance_devices.go) and those of an image that is made (image_devices.go); volumes of
+// instances that exist come and go in volume_attach.go. Names of the instance store (VirtualName) are kept and shown, no more.
 //
 // What an account keeps itself from seeing is in image_allowed.go. Which account is in which organization and organizational
 // unit is said when the sandbox starts (organization.go): launch permissions and key policies that name them reach those

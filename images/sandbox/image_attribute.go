@@ -174,8 +174,11 @@ func (q *call) share(i imageRow, in *modifyImageAttributeRequest) (imageRow, err
 	if err != nil {
 		return i, err
 	}
-	if root := i.root(); len(add) > 0 && root.Encrypted {
-		if root.KMSKey == defaultKey(i.place) {
+	for _, d := range i.Devices {
+		if len(add) == 0 || d.SnapshotID == "" || !d.Encrypted {
+			continue
+		}
+		if d.KMSKey == defaultKey(i.place) {
 			return i, fail("OperationNotPermitted", "Snapshots of image %s are encrypted with the EBS default key, which cannot be shared", i.ID)
 		}
 		if slices.ContainsFunc(add, func(p shareParam) bool { return p.Group != "" }) {

@@ -38,7 +38,7 @@ type createImageRequest struct {
 	TagSpecification   []tagSpecParam
 }
 
-// createImage stores a pending image and a pending snapshot; captureImage does the work. It has no client token: a second
+// createImage stores a pending image and a pending snapshot of each of the instance's volumes; captureImage does the work. It has no client token: a second
 // call with the same name is told so (ec2-facts 2.1).
 func createImage(q *call, in *createImageRequest) (*imageAnswer, error) {
 	specs, err := tagSpecs(in.TagSpecification, "image", "snapshot")
@@ -55,59 +55,21 @@ func createImage(q *call, in *createImageRequest) (*imageAnswer, error) {
 	if err := q.freeImageName(in.Name); err != nil {
 		return nil, err
 	}
-	v, err := q.volume(inst.VolumeID)
+	devices, err := q.capturedDevices(&inst, in.BlockDeviceMapping)
 	if err != nil {
-		return nil, err
-	}
-	d := device{Name: inst.RootDevice, SizeGiB: v.SizeGiB, Type: v.Type, DeleteOnTermination: v.DeleteOnTermination,
-		Encrypted: v.Encrypted, KMSKey: v.KMSKey, IOPS: v.IOPS, Throughput: v.Throughput}
-	ofRoot, virtual, err := mappings(in.BlockDeviceMapping, d.Name, inst.Virtual)
-	if err != nil {
-		return nil, err
-	}
-	if d, err = d.override(ofRoot); err != nil {
 		return nil, err
 	}
 	id := newID("ami-")
-	s := q.newSnapshot(v, "Created by CreateImage("+inst.ID+") for "+id, specs["snapshot"])
-	d.SnapshotID = s.ID
+	q.newSnapshots(&inst, devices, "Created by CreateImage("+inst.ID+") for "+id, specs["snapshot"])
 	source, _ := q.images.Get(q.tx, inst.ImageID)
 	i := imageRow{place: q.place, ID: id, Name: in.Name, Description: in.Description, Architecture: inst.Architecture, State: pending,
-		Created: q.now, RootDevice: inst.RootDevice, Devices: append([]device{d}, virtual...), BootMode: inst.BootMode, ENA: inst.ENA,
+		Created: q.now, RootDevice: inst.RootDevice, Devices: devices, BootMode: inst.BootMode, ENA: inst.ENA,
 		Sriov: cmp.Or(inst.Sriov, source.Sriov), UEFIData: source.UEFIData, TPMSupport: source.TPMSupport, SourceInstance: inst.ID,
 		Job: &imageJob{InstanceID: inst.ID, Reboot: inst.State == running && !in.NoReboot}}
 	q.images.Put(q.tx, id, i)
 	q.setTags(id, specs["image"])
 	q.after(func() { q.jobs.run(inst.ID, func() { q.captureImage(id) }) })
 	return &imageAnswer{id}, nil
-}
-
-// override applies the mappings of CreateImage, which may change nothing but DeleteOnTermination (ec2-facts 2.8).
-func (d device) override(params []deviceParam) (device, error) {
-	for _, p := range params {
-		switch {
-		case p.NoDevice != nil || p.VirtualName != "" || p.Ebs == nil:
-			return d, fail("InvalidBlockDeviceMapping", "The root device %s cannot be left out of the image", d.Name)
-		case p.Ebs.SnapshotId != "" || p.Ebs.KmsKeyId != "" || p.Ebs.Encrypted != nil || p.Ebs.VolumeInitializationRate != 0 ||
-			p.Ebs.VolumeSize != 0 && p.Ebs.VolumeSize != d.SizeGiB:
-			return d, fail("InvalidBlockDeviceMapping", "Only deleteOnTermination and the volume type of %s can be changed by CreateImage", d.Name)
-		}
-		if p.Ebs.VolumeType != "" {
-			d.Type, d.IOPS, d.Throughput = p.Ebs.VolumeType, p.Ebs.Iops, p.Ebs.Throughput
-		}
-		if p.Ebs.DeleteOnTermination != nil {
-			d.DeleteOnTermination = *p.Ebs.DeleteOnTermination
-		}
-		var err error
-		if d, err = d.complete(snapshotRow{}); err != nil {
-			return d, err
-		}
-	}
-	return d, nil
-}
-
-func onlyRoot(name, root string) error {
-	return fail("Unsupported", "This sandbox attaches no volume but the root device, %s; leave the mapping of %s out", root, name)
 }
 
 type registerImageRequest struct {
@@ -174,16 +136,12 @@ func registerImage(q *call, in *registerImageRequest) (*imageAnswer, error) {
 	if err := firstError(in.check(), in.backedByEBS(), q.freeImageName(in.Name)); err != nil {
 		return nil, err
 	}
-	ofRoot, virtual, err := mappings(in.BlockDeviceMapping, in.RootDeviceName, nil)
-	if err != nil {
-		return nil, err
-	}
-	d, err := q.registeredDevice(in.RootDeviceName, ofRoot)
+	devices, err := q.registeredDevices(in)
 	if err != nil {
 		return nil, err
 	}
 	i := imageRow{place: q.place, ID: newID("ami-"), Name: in.Name, Description: in.Description, Architecture: in.Architecture,
-		State: available, Created: q.now, RootDevice: in.RootDeviceName, Devices: append([]device{d}, virtual...), BootMode: in.BootMode,
+		State: available, Created: q.now, RootDevice: in.RootDeviceName, Devices: devices, BootMode: in.BootMode,
 		ENA: in.EnaSupport, IMDSSupport: in.ImdsSupport, Sriov: in.SriovNetSupport, TPMSupport: in.TpmSupport, UEFIData: in.UefiData}
 	if i.Architecture == "" {
 		i.Architecture = "x86_64"
@@ -191,39 +149,11 @@ func registerImage(q *call, in *registerImageRequest) (*imageAnswer, error) {
 	q.images.Put(q.tx, i.ID, i)
 	q.setTags(i.ID, specs["image"])
 	if specs["snapshot"] != nil {
-		q.setTags(d.SnapshotID, specs["snapshot"])
+		for _, snapshot := range i.snapshots() {
+			q.setTags(snapshot, specs["snapshot"])
+		}
 	}
 	return &imageAnswer{i.ID}, nil
-}
-
-// registeredDevice is the root device of an image to be registered: a snapshot of the caller's.
-func (q *call) registeredDevice(root string, params []deviceParam) (device, error) {
-	var d device
-	for _, p := range params {
-		if p.NoDevice != nil || p.Ebs == nil || p.Ebs.SnapshotId == "" {
-			return d, fail("InvalidBlockDeviceMapping", "The root device %s needs a snapshot", p.DeviceName)
-		}
-		if p.Ebs.Encrypted != nil || p.Ebs.KmsKeyId != "" {
-			return d, fail("InvalidBlockDeviceMapping", "The encryption of a snapshot cannot be changed by RegisterImage")
-		}
-		s, err := q.sourceSnapshot(q.Region, p.Ebs.SnapshotId)
-		if err != nil {
-			return d, err
-		}
-		if s.Account != q.Account {
-			return d, fail("InvalidSnapshot.NotFound", "The snapshot '%s' is not yours; copy it first", s.ID)
-		}
-		d = device{Name: p.DeviceName, SnapshotID: s.ID, SizeGiB: p.Ebs.VolumeSize, Type: p.Ebs.VolumeType, IOPS: p.Ebs.Iops,
-			Throughput: p.Ebs.Throughput, Encrypted: s.Encrypted, KMSKey: s.KMSKey,
-			DeleteOnTermination: p.Ebs.DeleteOnTermination == nil || *p.Ebs.DeleteOnTermination}
-		if d, err = d.complete(s); err != nil {
-			return d, err
-		}
-	}
-	if d.Name == "" {
-		return d, fail("InvalidBlockDeviceMapping", "There is no mapping of the root device %s", root)
-	}
-	return d, nil
 }
 
 type copyImageRequest struct {
@@ -265,22 +195,17 @@ func copyImage(q *call, in *copyImageRequest) (*imageAnswer, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := q.copyRoot(source, in)
-	if err != nil {
+	i := source.copyTo(q, in.Name, in.Description)
+	if err := q.copyDevices(source, &i, in, specs["snapshot"]); err != nil {
 		return nil, err
 	}
-	i := source.copyTo(q, in.Name, in.Description)
-	s.Description = "Copied for DestinationAmi " + i.ID + " from SourceAmi " + source.ID + " for SourceSnapshot " + source.root().SnapshotID + "."
-	i.Devices[0].SnapshotID, i.Devices[0].Encrypted, i.Devices[0].KMSKey = s.ID, s.Encrypted, s.KMSKey
 	tags := specs["image"]
 	if in.CopyImageTags {
 		if tags, err = merged(from.seenTags(source.ID, source.Account), tags); err != nil {
 			return nil, err
 		}
 	}
-	q.snapshots.Put(q.tx, s.ID, s)
 	q.images.Put(q.tx, i.ID, i)
-	q.setTags(s.ID, specs["snapshot"])
 	q.setTags(i.ID, tags)
 	q.keepToken(in.ClientToken, token, i.ID)
 	q.after(func() { q.jobs.run(i.ID, func() { q.finishImageCopy(i.ID) }) })
@@ -292,18 +217,6 @@ func (i *imageRow) copyTo(q *call, name, description string) imageRow {
 	return imageRow{place: q.place, ID: newID("ami-"), Name: name, Description: description, Architecture: i.Architecture,
 		State: pending, Created: q.now, RootDevice: i.RootDevice, Devices: slices.Clone(i.Devices), BootMode: i.BootMode,
 		IMDSSupport: i.IMDSSupport, TPMSupport: i.TPMSupport, Sriov: i.Sriov, UEFIData: i.UEFIData, ENA: i.ENA, SourceImage: i.ID, SourceFrom: i.Region}
-}
-
-// copyRoot copies the image's snapshot, which must be shared with the caller too (ec2-facts 4.6).
-func (q *call) copyRoot(source imageRow, in *copyImageRequest) (snapshotRow, error) {
-	root, ok := q.snapshots.Get(q.tx, source.root().SnapshotID)
-	if !ok || !q.at(source.Region).seesSnapshot(&root) {
-		return root, fail("InvalidRequest", "You do not have permission to access the storage of this ami")
-	}
-	if root.State != "completed" {
-		return root, fail("IncorrectState", "The snapshot '%s' of image %s is %s", root.ID, source.ID, root.State)
-	}
-	return q.copyOf(root, "", in.Encrypted, in.KmsKeyId, in.SnapshotCopyCompletionDurationMinutes)
 }
 
 // merged is the tags of a source with those of the request over them.

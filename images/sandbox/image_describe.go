@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"maps"
+	"strconv"
 	"time"
 
 	"github.com/imgops/imgops/images/sandbox/query"
@@ -156,12 +157,12 @@ var imageFilters = fields[imageRow]{
 	"tpm-support":          one(func(i *imageRow) string { return i.TPMSupport }),
 	"virtualization-type":  func(*imageRow) []string { return []string{"hvm"} },
 
-	"block-device-mapping.delete-on-termination": flag(func(i *imageRow) bool { return i.root().DeleteOnTermination }),
+	"block-device-mapping.delete-on-termination": each(func(d device) string { return strconv.FormatBool(d.DeleteOnTermination) }),
 	"block-device-mapping.device-name":           func(i *imageRow) []string { return i.deviceNames() },
-	"block-device-mapping.encrypted":             flag(func(i *imageRow) bool { return i.root().Encrypted }),
-	"block-device-mapping.snapshot-id":           one(func(i *imageRow) string { return i.root().SnapshotID }),
-	"block-device-mapping.volume-size":           one(func(i *imageRow) string { return number(i.root().SizeGiB) }),
-	"block-device-mapping.volume-type":           one(func(i *imageRow) string { return i.root().Type }),
+	"block-device-mapping.encrypted":             each(func(d device) string { return strconv.FormatBool(d.Encrypted) }),
+	"block-device-mapping.snapshot-id":           func(i *imageRow) []string { return i.snapshots() },
+	"block-device-mapping.volume-size":           each(func(d device) string { return number(d.SizeGiB) }),
+	"block-device-mapping.volume-type":           each(func(d device) string { return d.Type }),
 }
 
 // imageFilters are all filters of DescribeImages. image-allowed is what ImageAllowed would be with the account's criteria.
@@ -176,14 +177,6 @@ func (i *imageRow) reason() reason {
 		return reason{}
 	}
 	return *i.Reason
-}
-
-// root is the device that images here have besides names of instance store volumes, the first. An image without it does not come into being.
-func (i *imageRow) root() device {
-	if len(i.Devices) == 0 {
-		return device{}
-	}
-	return i.Devices[0]
 }
 
 var (

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"slices"
 	"time"
 
 	"github.com/imgops/imgops/images/sandbox/query"
@@ -168,14 +169,11 @@ func deregisterImage(q *call, in *deregisterRequest) (*deregisterAnswer, error) 
 // deleteSnapshotsOf deletes what no other image uses, and reports on each snapshot (ec2-facts 6.7).
 func (q *call) deleteSnapshotsOf(i imageRow) []snapshotResult {
 	var results []snapshotResult
-	for _, d := range i.Devices {
-		if d.Virtual != "" {
-			continue
-		}
-		s, ok := q.snapshots.Get(q.tx, d.SnapshotID)
+	for _, id := range slices.Compact(slices.Sorted(slices.Values(i.snapshots()))) { // two devices can have the same
+		s, ok := q.snapshots.Get(q.tx, id)
 		switch {
 		case !ok:
-			results = append(results, snapshotResult{d.SnapshotID, "client-error"})
+			results = append(results, snapshotResult{id, "client-error"})
 		case q.usedByImage(s.ID):
 			results = append(results, snapshotResult{s.ID, "skipped"})
 		default:

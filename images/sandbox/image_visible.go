@@ -28,10 +28,8 @@ func imageIndex(i imageRow) []string {
 	if i.Public {
 		entries = append(entries, "public:"+i.Region)
 	}
-	for _, d := range i.Devices {
-		if d.Virtual == "" {
-			entries = append(entries, "snap:"+d.SnapshotID)
-		}
+	for _, snapshot := range i.snapshots() {
+		entries = append(entries, "snap:"+snapshot)
 	}
 	return entries
 }

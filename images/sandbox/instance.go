@@ -75,7 +75,13 @@ func (i *instanceRow) mac() string {
 // machine is what the driver needs to boot the instance.
 func (c *Cloud) machine(i instanceRow) (machines.Machine, error) {
 	a, err := netip.ParseAddr(i.Address)
-	return machines.Machine{ID: i.ID, Disk: c.diskPath(i.VolumeID), Address: a, Name: i.hostname()}, err
+	m := machines.Machine{ID: i.ID, Disk: c.diskPath(i.VolumeID), Address: a, Name: i.hostname()}
+	for _, v := range c.instanceVolumes(i) {
+		if v.ID != i.VolumeID && (v.Plug == "" || v.Plug == attaching) {
+			m.Volumes = append(m.Volumes, c.plug(v))
+		}
+	}
+	return m, err
 }
 
 // InstanceMetadata is what the metadata service at 169.254.169.254 tells the instance with this address, as it is now.

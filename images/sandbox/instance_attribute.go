@@ -104,13 +104,7 @@ type modifyInstanceRequest struct {
 	InstanceInitiatedShutdownBehavior *valueParam
 	UserData                          *struct{ Value []byte }
 	GroupId                           []string
-	BlockDeviceMapping                []struct {
-		DeviceName string
-		Ebs        struct {
-			VolumeId            string
-			DeleteOnTermination *bool
-		}
-	}
+	BlockDeviceMapping                []instanceDeviceParam
 }
 
 // named moves the old form, Attribute and Value, to the attribute's own field.
@@ -205,16 +199,7 @@ func (q *call) modifyValues(i *instanceRow, in *modifyInstanceRequest) error {
 		}
 		i.Groups = groups
 	}
-	for _, p := range in.BlockDeviceMapping {
-		if p.DeviceName != i.RootDevice {
-			return onlyRoot(p.DeviceName, i.RootDevice)
-		}
-		if v, ok := q.volumes.Get(q.tx, i.VolumeID); ok && p.Ebs.DeleteOnTermination != nil {
-			v.DeleteOnTermination = *p.Ebs.DeleteOnTermination
-			q.volumes.Put(q.tx, v.ID, v)
-		}
-	}
-	return nil
+	return q.modifyDevices(i, in.BlockDeviceMapping)
 }
 
 type modifyMetadataRequest struct {

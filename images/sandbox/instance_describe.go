@@ -181,8 +181,8 @@ func (q *call) instanceItem(i *instanceRow) instanceItem {
 		item.PublicIP = i.Address
 	}
 	item.Interfaces.Items = []interfaceItem{q.interfaceItem(i)}
-	if v, ok := q.volumes.Get(q.tx, i.VolumeID); ok {
-		item.Devices.Items = []instanceDevice{{i.RootDevice, instanceDeviceEBS{timestamp(v.Attached), v.DeleteOnTermination, v.attachment(), v.ID}}}
+	for _, v := range q.volumesOf(q.tx, i) {
+		item.Devices.Items = append(item.Devices.Items, instanceDevice{v.Device, instanceDeviceEBS{timestamp(v.Attached), v.DeleteOnTermination, v.attachment(), v.ID}})
 	}
 	return item
 }

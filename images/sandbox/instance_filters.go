@@ -45,14 +45,12 @@ var instanceFilters = fields[instanceRow]{
 		}
 		return i.Reason.Code
 	}),
-	"subnet-id":                        one(func(i *instanceRow) string { return i.SubnetID }),
-	"tenancy":                          func(*instanceRow) []string { return []string{"default"} },
-	"virtualization-type":              func(*instanceRow) []string { return []string{"hvm"} },
-	"vpc-id":                           one(func(i *instanceRow) string { return i.VpcID }),
-	"block-device-mapping.volume-id":   one(func(i *instanceRow) string { return i.VolumeID }),
-	"block-device-mapping.device-name": one(func(i *instanceRow) string { return i.RootDevice }),
-	"metadata-options.http-tokens":     one(func(i *instanceRow) string { return i.Metadata.Tokens }),
-	"metadata-options.http-endpoint":   one(func(i *instanceRow) string { return i.Metadata.Endpoint }),
+	"subnet-id":                      one(func(i *instanceRow) string { return i.SubnetID }),
+	"tenancy":                        func(*instanceRow) []string { return []string{"default"} },
+	"virtualization-type":            func(*instanceRow) []string { return []string{"hvm"} },
+	"vpc-id":                         one(func(i *instanceRow) string { return i.VpcID }),
+	"metadata-options.http-tokens":   one(func(i *instanceRow) string { return i.Metadata.Tokens }),
+	"metadata-options.http-endpoint": one(func(i *instanceRow) string { return i.Metadata.Endpoint }),
 	"capacity-reservation-specification.capacity-reservation-preference": one(func(i *instanceRow) string { return i.capacityPreference() }),
 	"boot-mode":                         one(func(i *instanceRow) string { return i.BootMode }),
 	"ebs-optimized":                     flag(func(i *instanceRow) bool { return i.EBSOptimized }),
@@ -111,6 +109,14 @@ func (q *call) instanceFilters() fields[instanceRow] {
 		return names
 	}
 	known["instance.group-name"], known["network-interface.group-name"] = names, names
+	for name, value := range attachmentFilters {
+		known["block-device-mapping."+name] = func(i *instanceRow) (values []string) {
+			for _, v := range q.volumesOf(q.tx, i) {
+				values = append(values, value(v))
+			}
+			return values
+		}
+	}
 	known["tpm-support"] = one(func(i *instanceRow) string { m, _ := q.images.Get(q.tx, i.ImageID); return m.TPMSupport })
 	return known
 }

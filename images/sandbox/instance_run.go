@@ -61,9 +61,8 @@ const (
 // launch is a RunInstances request on the way to its instances: everything looked up and checked.
 type launch struct {
 	template instanceRow
-	root     device
+	volumes  []launchVolume // the root's first
 	virtual  []device
-	blob     string
 	subnet   subnetItem
 	tags     map[string]map[string]string
 	address  string // asked for, or empty
@@ -104,13 +103,17 @@ func (q *call) launchOne(l launch, index int, address netip.Addr) {
 	i := l.template
 	i.Fate = q.fate
 	i.ID, i.ENI, i.LaunchIndex, i.Address = newID("i-"), newID("eni-"), index, address.String()
-	v := q.newVolume(l.root, l.blob, i.Zone)
-	v.State, v.InstanceID, v.Attached = "in-use", i.ID, q.now
-	i.VolumeID = v.ID
-	q.volumes.Put(q.tx, v.ID, v)
+	for n, d := range l.volumes {
+		v := q.newVolume(d.device, d.blob, i.Zone)
+		v.State, v.InstanceID, v.Attached = "in-use", i.ID, q.now
+		if n == 0 {
+			i.VolumeID = v.ID
+		}
+		q.volumes.Put(q.tx, v.ID, v)
+		q.setTags(v.ID, l.tags["volume"])
+	}
 	q.instances.Put(q.tx, i.ID, i)
 	q.setTags(i.ID, l.tags["instance"])
-	q.setTags(v.ID, l.tags["volume"])
 	q.setTags(i.ENI, l.tags["network-interface"])
 	q.after(func() { q.reconcile(i.ID) })
 }
@@ -131,12 +134,7 @@ func (q *call) prepare(in *runInstancesRequest) (launch, error) {
 	if l.image, err = q.launchImage(in); err != nil {
 		return l, err
 	}
-	ofRoot, virtual, err := mappings(in.BlockDeviceMapping, l.image.RootDevice, l.image.virtualDevices())
-	if err != nil {
-		return l, err
-	}
-	l.virtual = virtual
-	if l.root, l.blob, err = q.launchRoot(l.image, ofRoot); err != nil {
+	if l.volumes, l.virtual, err = q.launchDevices(l.image, in.BlockDeviceMapping); err != nil {
 		return l, err
 	}
 	if l.subnet, err = q.launchSubnet(in); err != nil {
@@ -245,55 +243,4 @@ func (q *call) launchImage(in *runInstancesRequest) (imageRow, error) {
 			"Specify an instance type and an AMI that have matching architectures, and try again.", t.Arch, image.Architecture)
 	}
 	return image, nil
-}
-
-// launchRoot is the root volume: the image's, with what the request overrides, and the blob that it is made from. The
-// image's owner lets the launch use the snapshot; it need not be shared (ec2-facts 4.5).
-func (q *call) launchRoot(image imageRow, params []deviceParam) (device, string, error) {
-	d := image.root()
-	s, ok := q.snapshots.Get(q.tx, d.SnapshotID)
-	if !ok {
-		return d, "", fail("InvalidSnapshot.NotFound", "The snapshot '%s' of image %s does not exist.", d.SnapshotID, image.ID)
-	}
-	var encrypted *bool
-	key := ""
-	for _, p := range params {
-		if p.Ebs != nil {
-			if err := checkInitialization(p.Ebs.VolumeInitializationRate); err != nil {
-				return d, "", err
-			}
-		}
-		switch {
-		case p.Ebs == nil || p.NoDevice != nil:
-			return d, "", fail("InvalidBlockDeviceMapping", "The root device %s cannot be left out", d.Name)
-		case p.Ebs.SnapshotId != "" && p.Ebs.SnapshotId != d.SnapshotID:
-			return d, "", fail("InvalidBlockDeviceMapping", "snapshotId cannot be modified on root device")
-		}
-		if p.Ebs.VolumeType != "" {
-			d.Type, d.IOPS, d.Throughput = p.Ebs.VolumeType, 0, 0
-		}
-		if p.Ebs.Iops != 0 {
-			d.IOPS = p.Ebs.Iops
-		}
-		if p.Ebs.Throughput != 0 {
-			d.Throughput = p.Ebs.Throughput
-		}
-		if p.Ebs.VolumeSize != 0 {
-			d.SizeGiB = p.Ebs.VolumeSize
-		}
-		if p.Ebs.DeleteOnTermination != nil {
-			d.DeleteOnTermination = *p.Ebs.DeleteOnTermination
-		}
-		if p.Ebs.Encrypted != nil {
-			encrypted = p.Ebs.Encrypted
-		}
-		if p.Ebs.KmsKeyId != "" {
-			key = p.Ebs.KmsKeyId
-		}
-	}
-	d, err := q.encrypted(d, encrypted, key, s)
-	if err == nil {
-		d, err = d.complete(s)
-	}
-	return d, s.Blob, err
 }

@@ -89,9 +89,6 @@ func TestRunInstancesRefuses(t *testing.T) {
 		{"disk smaller than the snapshot (1.27)", "InvalidBlockDeviceMapping", func(in *ec2.RunInstancesInput) {
 			in.BlockDeviceMappings = []types.BlockDeviceMapping{{DeviceName: aws.String("/dev/xvda"), Ebs: &types.EbsBlockDevice{VolumeSize: aws.Int32(1)}}}
 		}},
-		{"not the root device (1.26)", "Unsupported", func(in *ec2.RunInstancesInput) {
-			in.BlockDeviceMappings = []types.BlockDeviceMapping{{DeviceName: aws.String("/dev/sda1"), Ebs: &types.EbsBlockDevice{VolumeSize: aws.Int32(8)}}}
-		}},
 		{"key without encryption (1.25)", "InvalidParameterDependency", func(in *ec2.RunInstancesInput) {
 			in.BlockDeviceMappings = []types.BlockDeviceMapping{{DeviceName: aws.String("/dev/xvda"), Ebs: &types.EbsBlockDevice{KmsKeyId: aws.String("alias/x")}}}
 		}},

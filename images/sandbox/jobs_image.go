@@ -8,8 +8,9 @@ import (
 	"github.com/imgops/imgops/images/sandbox/state"
 )
 
-// captureImage carries a pending image of CreateImage out: stop the machine if it is to be rebooted, capture the disk,
-// start it again. It runs in the instance's lane, so nothing else happens to the machine meanwhile.
+// captureImage carries a pending image of CreateImage out: stop the machine if it is to be rebooted, capture its disks, start it
+// again. It runs in the instance's lane, so nothing else happens to the machine meanwhile: the snapshots of all volumes are of
+// one moment.
 func (c *Cloud) captureImage(id string) {
 	i, ok := view(c, c.images, id)
 	if !ok || i.Job == nil || len(i.Devices) == 0 || c.ctx.Err() != nil {
@@ -32,7 +33,7 @@ func (c *Cloud) captureImage(id string) {
 		err = c.driver.Stop(c.ctx, inst.ID, false)
 	}
 	if err == nil {
-		err = c.captureDisk(inst.VolumeID, i.Devices[0].SnapshotID)
+		err = c.captureDisks(i)
 	}
 	if c.ctx.Err() != nil {
 		return // the next process does all of it again, and starts the machine
@@ -85,6 +86,20 @@ func (c *Cloud) bootAgain(inst instanceRow) {
 	}
 }
 
+// captureDisks stores the disks of a pending image's volumes. A device that was added by its mapping has a snapshot that is completed.
+func (c *Cloud) captureDisks(i imageRow) error {
+	for _, id := range i.snapshots() {
+		s, ok := view(c, c.snapshots, id)
+		if !ok || s.State != pending {
+			continue
+		}
+		if err := c.captureDisk(s.VolumeID, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // captureDisk stores a volume's disk as the blob of a pending snapshot. Half a blob of an earlier attempt is thrown away.
 func (c *Cloud) captureDisk(volume, snapshot string) error {
 	b, ok := view(c, c.blobs, snapshot)
@@ -102,17 +117,19 @@ func (c *Cloud) captureDisk(volume, snapshot string) error {
 	return c.disks.Capture(c.ctx, c.diskPath(volume), b.ID, b.Parent)
 }
 
-// endImage makes a pending image available, or failed for the reason, and its snapshot completed or error.
+// endImage makes a pending image available, or failed for the reason, and its snapshots completed or error.
 func (c *Cloud) endImage(id string, why *reason, err error) {
-	snapshot := ""
+	var snapshots []string
 	c.update("image "+id, func(tx *state.Tx) error {
 		i, ok := c.images.Get(tx, id)
 		if !ok {
 			return nil
 		}
-		snapshot = i.root().SnapshotID
-		if s, _ := c.snapshots.Get(tx, snapshot); why == nil && s.Fate != nil {
-			why, err = s.Fate, s.fault()
+		snapshots = i.snapshots()
+		for _, snapshot := range snapshots {
+			if s, _ := c.snapshots.Get(tx, snapshot); why == nil && s.Fate != nil {
+				why, err = s.Fate, s.fault()
+			}
 		}
 		i.Job = nil
 		if i.State == pending {
@@ -122,10 +139,14 @@ func (c *Cloud) endImage(id string, why *reason, err error) {
 			}
 		}
 		c.images.Put(tx, id, i)
-		c.endSnapshot(tx, snapshot, err)
+		for _, snapshot := range snapshots {
+			c.endSnapshot(tx, snapshot, err)
+		}
 		return nil
 	})
-	c.releaseBlob(snapshot)
+	for _, snapshot := range snapshots {
+		c.releaseBlob(snapshot)
+	}
 }
 
 // endSnapshot stages the end of a pending snapshot.
@@ -215,33 +236,58 @@ func (c *Cloud) finishImageCopy(id string) {
 	if !c.pace("copy", c.clock()) {
 		return
 	}
-	i, _ := view(c, c.images, id)
-	broken := c.sourceBroken(i.root().SnapshotID)
-	blob := ""
+	image, _ := view(c, c.images, id)
+	broken := c.anyBroken(image)
+	var blobs []string
 	c.update("complete image "+id, func(tx *state.Tx) error {
 		i, ok := c.images.Get(tx, id)
 		if !ok {
 			return nil
 		}
-		s, _ := c.snapshots.Get(tx, i.root().SnapshotID)
-		blob = s.Blob
-		why := cmp.Or(s.fault(), broken)
+		why, err := c.copyFailure(tx, i, broken)
 		if i.State == pending {
 			i.State, i.Settled = available, c.clock().UTC()
-			switch {
-			case s.Fate != nil:
-				i.State, i.Reason = failed, s.Fate
-			case s.Fault != "":
-				i.State, i.Reason = failed, &reason{"Client.InternalError", "Client.InternalError: Copy image failed with an internal error: " + s.Fault}
-			case broken != nil:
-				i.State, i.Reason = failed, &reason{"Server.InternalError", "Server.InternalError: Copy image failed: " + broken.Error()}
+			if why != nil {
+				i.State, i.Reason = failed, why
 			}
 			c.images.Put(tx, id, i)
 		}
-		c.endSnapshot(tx, s.ID, why)
+		for _, snapshot := range i.snapshots() {
+			s, _ := c.snapshots.Get(tx, snapshot)
+			blobs = append(blobs, s.Blob)
+			c.endSnapshot(tx, snapshot, cmp.Or(s.fault(), err))
+		}
 		return nil
 	})
-	c.releaseBlob(blob)
+	for _, blob := range blobs {
+		c.releaseBlob(blob)
+	}
+}
+
+// copyFailure is why a copied image fails, and with what its snapshots end: the fate or the fault of any of them, or missing data.
+func (c *Cloud) copyFailure(tx *state.Tx, i imageRow, broken error) (*reason, error) {
+	for _, snapshot := range i.snapshots() {
+		switch s, _ := c.snapshots.Get(tx, snapshot); {
+		case s.Fate != nil:
+			return s.Fate, s.fault()
+		case s.Fault != "":
+			return &reason{"Client.InternalError", "Client.InternalError: Copy image failed with an internal error: " + s.Fault}, s.fault()
+		}
+	}
+	if broken != nil {
+		return &reason{"Server.InternalError", "Server.InternalError: Copy image failed: " + broken.Error()}, broken
+	}
+	return nil, nil
+}
+
+// anyBroken is sourceBroken of any of the image's snapshots.
+func (c *Cloud) anyBroken(i imageRow) error {
+	for _, snapshot := range i.snapshots() {
+		if err := c.sourceBroken(snapshot); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // sourceBroken is why the data that a pending copy shares with its source cannot be copied, or nil. A copy that would be

@@ -45,7 +45,7 @@ func (c *Cloud) changeInstance(id, expected string, change func(*state.Tx, *inst
 	return changed
 }
 
-// startInstance makes the root disk, when there is none yet, and boots it. An instance that never came up is terminated
+// startInstance makes the disks that are not there yet and boots it. An instance that never came up is terminated
 // with the reason, as on EC2 (ec2-facts 1.12); one that had run before is stopped.
 func (c *Cloud) startInstance(i instanceRow) {
 	if i.Fate != nil {
@@ -86,10 +86,10 @@ func (c *Cloud) failLaunch(i instanceRow) {
 }
 
 func (c *Cloud) boot(i instanceRow) error {
-	if err := c.fillVolume(i.VolumeID); err != nil {
-		return err
-	}
-	if v, ok := view(c, c.volumes, i.VolumeID); ok {
+	for _, v := range c.instanceVolumes(i) {
+		if err := c.fillVolume(v.ID); err != nil {
+			return err
+		}
 		if err := c.keyWorks(v.KMSKey); err != nil {
 			return err
 		}
@@ -114,12 +114,17 @@ func (c *Cloud) stopInstance(i instanceRow) {
 	if !c.pace("stop", began) {
 		return
 	}
-	c.changeInstance(i.ID, stopping, func(_ *state.Tx, i *instanceRow) {
+	c.changeInstance(i.ID, stopping, func(tx *state.Tx, i *instanceRow) {
 		i.State, i.Force, i.Rebooting = stopped, false, false
+		for _, v := range c.volumesOf(tx, i) {
+			if v.Plug != "" {
+				c.volumes.Put(tx, v.ID, v.plugged())
+			}
+		}
 	})
 }
 
-// terminateInstance stops the machine by force and removes its disk, or leaves the disk as a volume.
+// terminateInstance stops the machine by force and removes its volumes, or leaves them detached.
 func (c *Cloud) terminateInstance(i instanceRow) {
 	began := c.clock()
 	if err := c.driver.Stop(c.ctx, i.ID, true); err != nil {
@@ -134,22 +139,20 @@ func (c *Cloud) terminateInstance(i instanceRow) {
 	if !c.pace("terminate", began) {
 		return
 	}
-	remove := false
+	var remove []string
 	c.changeInstance(i.ID, shuttingDown, func(tx *state.Tx, i *instanceRow) {
 		i.State, i.Ended, i.UserData, i.Rebooting = terminated, c.clock().UTC(), nil, false
-		v, ok := c.volumes.Get(tx, i.VolumeID)
-		if !ok {
-			return
+		for _, v := range c.volumesOf(tx, i) {
+			left := v.detached()
+			if v.DeleteOnTermination || !v.Restored {
+				left.State = "deleting"
+				remove = append(remove, v.ID)
+			}
+			c.volumes.Put(tx, v.ID, left)
 		}
-		remove = v.DeleteOnTermination || !v.Restored
-		v.InstanceID, v.Device, v.State = "", "", available
-		if remove {
-			v.State = "deleting"
-		}
-		c.volumes.Put(tx, v.ID, v)
 	})
-	if remove {
-		c.removeVolume(i.VolumeID)
+	for _, id := range remove {
+		c.removeVolume(id)
 	}
 }
 

@@ -160,7 +160,8 @@ type volumeRow struct {
 	Created, Attached    time.Time
 	InstanceID, Device   string
 	DeleteOnTermination  bool
-	Restored             bool // the disk is whole
+	Restored             bool   // the disk is whole
+	Plug                 string // attaching, detaching, busy: on its way into a running machine, or out of it; else ""
 }
 
 type metadataOptions struct {

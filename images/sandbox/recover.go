@@ -110,11 +110,14 @@ func (c *Cloud) resumeImages(tx *state.Tx) {
 	for id, i := range c.images.All(tx) {
 		switch {
 		case i.Job != nil:
-			forImage[i.root().SnapshotID] = true
 			c.jobs.run(i.Job.InstanceID, func() { c.captureImage(id) })
 		case i.State == pending:
-			forImage[i.root().SnapshotID] = true
 			c.jobs.run(id, func() { c.finishImageCopy(id) })
+		default:
+			continue
+		}
+		for _, snapshot := range i.snapshots() {
+			forImage[snapshot] = true
 		}
 	}
 	for id, s := range c.snapshots.All(tx) {
@@ -138,6 +141,9 @@ func (c *Cloud) resumeRest(tx *state.Tx) {
 			c.jobs.run(id, func() { _ = c.fillVolume(id) })
 		case "deleting":
 			c.jobs.run(id, func() { c.removeVolume(id) })
+		}
+		if v.Plug != "" {
+			c.jobs.run(v.InstanceID, func() { c.plugVolume(id) })
 		}
 	}
 	for id, b := range c.blobs.All(tx) {

@@ -1,13 +1,18 @@
 package sandbox
 
 import (
+	"cmp"
 	"slices"
+	"strconv"
 
 	"github.com/imgops/imgops/images/sandbox/query"
 )
 
 func volumeIndex(v volumeRow) []string {
 	entries := []string{v.key()}
+	if v.InstanceID != "" {
+		entries = append(entries, "on:"+v.InstanceID)
+	}
 	if !v.Restored && v.Blob != "" {
 		entries = append(entries, "wants:"+v.Blob)
 	}
@@ -57,14 +62,18 @@ func (q *call) volumeItem(v volumeRow) volumeItem {
 		ID: v.ID, SizeGiB: v.SizeGiB, SnapshotID: v.SnapshotID, Zone: v.Zone, State: v.State, Created: timestamp(v.Created),
 		Encrypted: v.Encrypted, KMSKey: v.KMSKey}
 	if v.InstanceID != "" {
-		item.Attachments.Items = []attachmentItem{{v.DeleteOnTermination, v.ID, v.InstanceID, v.Device, v.attachment(), timestamp(v.Attached)}}
+		item.Attachments.Items = []attachmentItem{v.attachmentItem()}
 	}
 	return item
 }
 
+func (v volumeRow) attachmentItem() attachmentItem {
+	return attachmentItem{v.DeleteOnTermination, v.ID, v.InstanceID, v.Device, v.attachment(), timestamp(v.Attached)}
+}
+
 func (v volumeRow) attachment() string {
 	if v.Restored {
-		return "attached"
+		return cmp.Or(v.Plug, "attached")
 	}
 	return "attaching"
 }
@@ -91,23 +100,30 @@ type describeVolumesAnswer struct {
 }
 
 var volumeFilters = fields[volumeRow]{
-	"attachment.delete-on-termination": flag(func(v *volumeRow) bool { return v.DeleteOnTermination }),
+	"attachment.attach-time":           one(func(v *volumeRow) string { return attachedOnly(v, timestamp(v.Attached)) }),
+	"attachment.delete-on-termination": one(func(v *volumeRow) string { return attachedOnly(v, strconv.FormatBool(v.DeleteOnTermination)) }),
 	"attachment.device":                one(func(v *volumeRow) string { return v.Device }),
 	"attachment.instance-id":           one(func(v *volumeRow) string { return v.InstanceID }),
-	"attachment.status": func(v *volumeRow) []string {
-		if v.InstanceID == "" {
-			return nil
-		}
-		return []string{v.attachment()}
-	},
-	"availability-zone": one(func(v *volumeRow) string { return v.Zone }),
-	"create-time":       one(func(v *volumeRow) string { return timestamp(v.Created) }),
-	"encrypted":         flag(func(v *volumeRow) bool { return v.Encrypted }),
-	"size":              one(func(v *volumeRow) string { return number(v.SizeGiB) }),
-	"snapshot-id":       one(func(v *volumeRow) string { return v.SnapshotID }),
-	"status":            one(func(v *volumeRow) string { return v.State }),
-	"volume-id":         one(func(v *volumeRow) string { return v.ID }),
-	"volume-type":       one(func(v *volumeRow) string { return v.Type }),
+	"attachment.status":                one(func(v *volumeRow) string { return attachedOnly(v, v.attachment()) }),
+	"availability-zone":                one(func(v *volumeRow) string { return v.Zone }),
+	"availability-zone-id":             one(func(v *volumeRow) string { return zoneID(v.Region, v.Zone) }),
+	"fast-restored":                    constantly[volumeRow]("false"),
+	"multi-attach-enabled":             constantly[volumeRow]("false"),
+	"create-time":                      one(func(v *volumeRow) string { return timestamp(v.Created) }),
+	"encrypted":                        flag(func(v *volumeRow) bool { return v.Encrypted }),
+	"size":                             one(func(v *volumeRow) string { return number(v.SizeGiB) }),
+	"snapshot-id":                      one(func(v *volumeRow) string { return v.SnapshotID }),
+	"status":                           one(func(v *volumeRow) string { return v.State }),
+	"volume-id":                        one(func(v *volumeRow) string { return v.ID }),
+	"volume-type":                      one(func(v *volumeRow) string { return v.Type }),
+}
+
+// attachedOnly is what a filter sees of an attachment.
+func attachedOnly(v *volumeRow, value string) string {
+	if v.InstanceID == "" {
+		return ""
+	}
+	return value
 }
 
 func describeVolumes(q *call, in *describeVolumesRequest) (*describeVolumesAnswer, error) {
@@ -151,8 +167,7 @@ type createVolumeRequest struct {
 	TagSpecification         []tagSpecParam
 }
 
-// createVolume makes a volume of a snapshot, or an empty one. Nothing can be attached to a running machine here, so its
-// use is to be snapshotted, and to be deleted.
+// createVolume makes a volume of a snapshot, or an empty one.
 func createVolume(q *call, in *createVolumeRequest) (*volumeItem, error) {
 	token, err := q.clientToken(in.ClientToken, withoutToken(*in, func(r *createVolumeRequest) { r.ClientToken = "" }))
 	if err != nil {
@@ -209,6 +224,9 @@ func (d device) complete(source snapshotRow) (device, error) {
 	}
 	if d.SizeGiB == 0 {
 		d.SizeGiB = source.SizeGiB
+	}
+	if d.SizeGiB == 0 {
+		return d, missing("size or snapshotId")
 	}
 	if d.Type == "gp3" && d.IOPS == 0 {
 		d.IOPS = usualIOPS

@@ -15,6 +15,10 @@
 //   - The commands ip and nft are used instead of a netlink library: a batch of each is one process for many steps, and both are
 //     needed for looking around anyway.
 //
+//   - A volume besides the root is a loop device that the machine has under the volume's names (/dev/sdf, /dev/xvdf, /dev/disk/by-id/...). A process in
+//     the shell's PID namespace holds it open: with the machine it ends, and the kernel frees the device. Volumes are attached and detached while
+//     the machine runs, too. Partitions of a volume have no devices, and as there is no udev, file systems are not found by label or UUID.
+//
 // How a qemu machine lives (QEMU), which needs no root and is slower:
 //
 //   - One QEMU process per machine, in a session of its own, its pid and start time recorded. It is stopped by its power button (QMP), and its serial
@@ -23,6 +27,7 @@
 //   - Each machine has a loopback address of the sandbox's own /24 in 127.213.0.0/16, on whose port 22 QEMU listens. Inside, it sees QEMU's user-mode
 //     network, which contains the metadata address and the name server's. Other ports of a machine, and machines among each other, are not
 //     reachable. Unlike an nspawn machine, it can reach what listens on the host's 127.0.0.1, at its gateway's address.
+//   - A volume besides the root is another virtio disk, with the volume's id as serial number and links under its names; a machine that runs gets no more of them.
 //   - For each connection to the metadata address QEMU runs a Pipe, which connects to the server from the machine's address. The hop limit of
 //     IMDSv2 is not enforced, because QEMU makes the packets.
 //   - KVM is used only after a guest has booted with it, which is tried once in a boot of the host and remembered, see chooser.

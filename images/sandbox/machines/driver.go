@@ -2,6 +2,7 @@ package machines
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 )
 
@@ -34,10 +35,29 @@ type Driver interface {
 	Close() error
 }
 
+// Plugger is a Driver whose machines take volumes while they run, and give them back.
+type Plugger interface {
+	// Attach gives the machine a volume; nothing happens when it has it.
+	Attach(ctx context.Context, id string, v Volume) error
+	// Detach takes the volume away; nothing happens when the machine does not have it. ErrBusy: the machine uses it.
+	Detach(ctx context.Context, id, volume string) error
+}
+
+// ErrBusy is what Detach returns when the machine has the volume mounted, or open.
+var ErrBusy = errors.New("the machine uses the volume")
+
+// Volume is a disk that a machine has besides its root.
+type Volume struct {
+	ID     string // vol-...
+	Device string // as EC2's clients name it: /dev/sdf
+	Disk   string // path of the raw disk, writable
+}
+
 // Machine is what a driver needs to boot an instance.
 type Machine struct {
 	ID      string     // i-...
 	Disk    string     // path of the raw root disk (an ext4 file system without a partition table), writable
 	Address netip.Addr // inside Prefix
 	Name    string     // host name, such as ip-10-213-0-5
+	Volumes []Volume   // besides the root
 }

@@ -20,8 +20,10 @@ func (k *keeper) Start(ctx context.Context, m Machine) error {
 	case !k.how.Prefix().Contains(m.Address) || m.Address == gateway(k.how.Prefix()):
 		return fmt.Errorf("starting machine %s: its address %s is not one of the sandbox's network %s; if it was made with another kind of machines, start the sandbox with that one (--machines)", m.ID, m.Address, k.how.Prefix())
 	}
-	if _, err := os.Stat(m.Disk); err != nil {
-		return fmt.Errorf("starting machine %s: %w", m.ID, err)
+	for _, v := range append([]Volume{{Disk: m.Disk}}, m.Volumes...) {
+		if _, err := os.Stat(v.Disk); err != nil {
+			return fmt.Errorf("starting machine %s: %w", m.ID, err)
+		}
 	}
 	return k.start(ctx, m, k.Forget)
 }

@@ -91,6 +91,12 @@ func (n *None) Exit(ctx context.Context, id string) error {
 	}
 }
 
+// Attach changes nothing.
+func (n *None) Attach(context.Context, string, Volume) error { return nil }
+
+// Detach changes nothing.
+func (n *None) Detach(context.Context, string, string) error { return nil }
+
 // Console is empty.
 func (n *None) Console(string) ([]byte, error) { return nil, nil }
 

@@ -79,12 +79,12 @@ func (d *QEMU) spawn(m *machine) error {
 	return nil
 }
 
-// command is the machine: one disk, one network interface named ens5 and the marks of EC2 in its firmware tables, by which cloud-init knows where it is. A reset
+// command is the machine: its disks, one network interface named ens5 and the marks of EC2 in its firmware tables, by which cloud-init knows where it is. A reset
 // ends the process, so that the next boot takes the kernel that is on the disk by then.
 func (d *QEMU) command(m Machine) []string {
 	uuid := strings.TrimSpace(hypervisorUUID(m))
 	args := append(d.accel.command(), "-name", m.ID, "-kernel", d.file(m.ID, ".kernel"), "-initrd", d.file(m.ID, ".initrd"), "-append", kernelArgs)
-	return append(args,
+	args = append(args,
 		"-drive", "if=none,id=root,format=raw,cache=unsafe,discard=unmap,detect-zeroes=unmap,file="+optArg(m.Disk),
 		"-device", "virtio-blk-pci,drive=root,serial=root",
 		"-netdev", d.netdev(m), "-device", "virtio-net-pci,netdev=net,addr=5,romfile=,mac="+MAC(m.Address),
@@ -95,6 +95,7 @@ func (d *QEMU) command(m Machine) []string {
 		"-chardev", "file,id=console,append=on,path="+m.ID+".console", "-serial", "chardev:console",
 		"-qmp", "unix:"+m.ID+".qmp,server=on,wait=off",
 	)
+	return append(args, volumeArgs(m.Volumes)...) // after the network interface, whose place is taken then
 }
 
 // netdev forwards port 22 of the machine's address to it, and its connections to the metadata address to the pipe.

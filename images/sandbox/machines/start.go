@@ -28,6 +28,11 @@ func (d *Nspawn) boot(ctx context.Context, m *machine) error {
 	if err := os.WriteFile(d.file(m.Machine.ID, ".uuid"), []byte(hypervisorUUID(m.Machine)), 0o600); err != nil {
 		return err
 	}
+	loops, err := d.prepareVolumes(m)
+	if err != nil {
+		return err
+	}
+	defer closeAll(loops) // by then the machine holds them
 	if err := d.spawn(m, cgroupDirs); err != nil {
 		return err
 	}
@@ -59,19 +64,26 @@ func hypervisorUUID(m Machine) string {
 
 // script is process 1 of a PID namespace, so that nothing below outlives it, and in a mount namespace, where nobody else sees what it mounts. It mounts the disk and
 // runs systemd-nspawn on it, again whenever that exits with 133, which is its word for a reboot from inside.
-// Arguments: the disk, the mount point, the file of the hypervisor's UUID, the cgroup directories up to "--", the command.
+// Arguments: the disk, the mount point, the file of the hypervisor's UUID, those of the volumes' loop devices and of their names, the cgroup
+// directories up to "--", the command. A loop device that was freed before it is held is another disk's by now.
 //
 // A write barrier would only make the loop device call fsync on the host, and what protects against the host's crash is not needed here.
 // dhclient is hidden because cloud-init would wait for its lease on an interface that has its address already; the systemd-networkd of a
 // virtual machine does without it.
-const script = `disk=$1 root=$2 uuid=$3; shift 3
+const script = `disk=$1 root=$2 uuid=$3 volumes=$4 binds=$5; shift 5
 while [ "$1" != -- ]; do echo 0 >"$1/cgroup.procs" || exit 1; shift; done; shift
 mount -t ext4 -o loop,noatime,barrier=0,discard -- "$disk" "$root" || exit 1
+while read -r loop volume; do
+	exec 3<>"$loop" || exit 1
+	[ "$(cat "/sys/block/${loop##*/}/loop/backing_file")" = "$(readlink -f "$volume")" ] || exit 1
+	sh -c '` + holder + `' "imgops-volume:$volume" </dev/null &
+	exec 3>&-
+done <"$volumes"
 set -- "$@" --bind-ro="$uuid:/sys/hypervisor/uuid"
 while :; do
 	hide=
 	[ ! -e "$root/usr/sbin/dhclient" ] || hide=--bind-ro=/dev/null:/usr/sbin/dhclient
-	"$@" $hide
+	"$@" $hide $(cat "$binds")
 	code=$?
 	[ $code = 133 ] || exit $code
 done`
@@ -84,7 +96,7 @@ func (d *Nspawn) command(m Machine, cgroupDirs []string) []string {
 	}
 	root := d.file(m.ID, ".root")
 	args = append(args, "unshare", "--mount", "--propagation=slave", "--pid", "--fork", "--kill-child", "--mount-proc",
-		"sh", "-c", script, "imgops-machine", m.Disk, root, d.file(m.ID, ".uuid"))
+		"sh", "-c", script, "imgops-machine", m.Disk, root, d.file(m.ID, ".uuid"), d.file(m.ID, ".volumes"), d.file(m.ID, ".binds"))
 	args = append(args, cgroupDirs...)
 	return append(args, "--", "systemd-nspawn", "--quiet", "--boot", "-D", root, "--machine="+m.ID, "--hostname="+m.Name,
 		"--network-namespace-path="+netnsPath(d.namespace(m.ID)), "--capability=CAP_NET_ADMIN",

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -28,12 +27,12 @@ func (d *Nspawn) ended(m *machine) { d.finish(m) }
 // clean removes what the machine had on this computer once its process has ended, and its record last. What is not there is no error.
 func (d *Nspawn) clean(ctx context.Context, m *machine) error {
 	id := m.Machine.ID
-	errs := []error{awaitDetached(ctx, m.Machine.Disk)}
+	errs := []error{d.cleanVolumes(ctx, m)}
 	if ns := d.namespace(id); exists(netnsPath(ns)) {
 		errs = append(errs, run(ctx, "", "ip", "netns", "delete", ns))
 	}
 	errs = append(errs, d.unplug(ctx, m.Machine), d.removeCgroups(ctx, id))
-	for _, suffix := range []string{".root", ".uuid"} {
+	for _, suffix := range append([]string{".root", ".uuid"}, volumeFiles...) {
 		if err := os.Remove(d.file(id, suffix)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)
 		}
@@ -47,21 +46,9 @@ func (d *Nspawn) clean(ctx context.Context, m *machine) error {
 // awaitDetached waits until no loop device uses the disk: the kernel unmounts it and closes the file after the last process of the mount
 // namespace has ended.
 func awaitDetached(ctx context.Context, disk string) error {
-	disk, err := filepath.EvalSymlinks(disk)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
 	return poll(ctx, "the disk "+disk+" to be unmounted", func() (bool, error) {
-		files, err := filepath.Glob("/sys/block/loop*/loop/backing_file")
-		for _, f := range files {
-			if data, err := os.ReadFile(f); err == nil && strings.TrimSpace(string(data)) == disk {
-				return false, nil
-			}
-		}
-		return true, err
+		loops, err := loopsOf(disk)
+		return len(loops) == 0, err
 	})
 }
 

@@ -252,6 +252,15 @@ volume = ec2.create_volume(AvailabilityZone=zone, SnapshotId=snapshot)["VolumeId
 wait(ec2, "volume_available", VolumeIds=[volume])
 wait(ec2, "volume_in_use", Filters=[{"Name": "attachment.instance-id", "Values": ids}])
 assert ec2.describe_volumes(VolumeIds=[volume])["Volumes"][0]["SnapshotId"] == snapshot
+refused("IncorrectState", ec2.detach_volume, VolumeId=volume)
+host = ec2.describe_instances(InstanceIds=ids)["Reservations"][0]["Instances"][0]
+local = ec2.create_volume(AvailabilityZone=host["Placement"]["AvailabilityZone"], Size=1)["VolumeId"]
+wait(ec2, "volume_available", VolumeIds=[local])
+ec2.attach_volume(VolumeId=local, InstanceId=host["InstanceId"], Device="/dev/sdf")
+wait(ec2, "volume_in_use", VolumeIds=[local])
+ec2.detach_volume(VolumeId=local)
+wait(ec2, "volume_available", VolumeIds=[local])
+ec2.delete_volume(VolumeId=local)
 snap = ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
 wait(ec2, "snapshot_completed", SnapshotIds=[snap])
 assert len(ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]) == 2
