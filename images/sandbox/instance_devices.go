@@ -49,9 +49,9 @@ func (q *call) launchDevice(image imageRow, m mapped) (launchVolume, error) {
 		return launchVolume{}, fail("InvalidBlockDeviceMapping", "snapshotId cannot be modified on root device")
 	}
 	var source snapshotRow
-	switch {
-	case d.SnapshotID == "":
-	case d.SnapshotID == m.SnapshotID:
+	switch d.SnapshotID {
+	case "":
+	case m.SnapshotID:
 		known := false
 		if source, known = q.snapshots.Get(q.tx, d.SnapshotID); !known {
 			return launchVolume{}, fail("InvalidSnapshot.NotFound", "The snapshot '%s' of image %s does not exist.", d.SnapshotID, image.ID)
