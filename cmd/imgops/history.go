@@ -3,13 +3,16 @@ package main
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/imgops/imgops/images"
 	"github.com/imgops/imgops/images/ledger"
+	"github.com/imgops/imgops/roles"
 )
 
 func historyCommand(a *app) *cobra.Command {
@@ -29,6 +32,9 @@ type past struct {
 	images.Event
 	Before string         `json:"before,omitempty"` // what the pointer named before; as far as the ledger tells
 	By     *ledger.Author `json:"by,omitempty"`     // from the ledger
+	// Of the commit, as far as this clone has it: why a merge moved the default is what its author wrote.
+	Author  string `json:"author,omitempty"`
+	Subject string `json:"subject,omitempty"`
 }
 
 func (a *app) runHistory(ctx context.Context, name string) error {
@@ -59,7 +65,7 @@ func (a *app) runHistory(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	list := join(events, book.Events, images.Location{Account: r.config.Build.Account, Region: r.config.Build.Region})
+	list := r.explained(ctx, join(events, book.Events, images.Location{Account: r.config.Build.Account, Region: r.config.Build.Region}))
 	if !slices.ContainsFunc(list, func(e past) bool { return e.Action != images.EventHold && e.Action != ledger.ActionRelease }) {
 		a.note("%s has never been promoted", name)
 	}
@@ -73,9 +79,46 @@ func historyTable(list []past) table {
 		if e.Current && e.Action != images.EventHold {
 			action += " (now)"
 		}
-		t.add(when(&e.At), action, e.Account, e.Region, e.Image, short(e.Digest), shortCommit(e.Commit), e.Who, cmp.Or(e.Reason, e.Note))
+		t.add(when(&e.At), action, e.Account, e.Region, e.Image, short(e.Digest), shortCommit(e.Commit), e.person(), e.why())
 	}
 	return t
+}
+
+// explained adds what the commits say. A commit that this clone does not have stays without.
+func (r *reading) explained(ctx context.Context, list []past) []past {
+	repo, err := r.openRepo(ctx)
+	if err != nil {
+		return list
+	}
+	said := map[string]roles.Said{}
+	for i := range list {
+		e := &list[i]
+		if _, asked := said[e.Commit]; !asked && e.Commit != "" {
+			said[e.Commit], _ = repo.Said(ctx, e.Commit)
+		}
+		e.Author, e.Subject = said[e.Commit].Author, said[e.Commit].Subject
+	}
+	return list
+}
+
+// person is who did it, for a line of a table: the person that the ledger names, else the end of the AWS identity.
+func (e past) person() string {
+	if e.By != nil && e.By.Actor != "" {
+		return e.By.Actor
+	}
+	if i := strings.LastIndex(e.Who, ":"); i >= 0 {
+		return e.Who[i+1:]
+	}
+	return e.Who
+}
+
+// why is the reason that somebody gave, or what the commit is about and whose it is.
+func (e past) why() string {
+	if e.Subject == "" {
+		return cmp.Or(e.Reason, e.Note)
+	}
+	name, _, _ := strings.Cut(e.Author, " <")
+	return cmp.Or(e.Reason, e.Note, fmt.Sprintf("%s (%s)", e.Subject, name))
 }
 
 // join adds to the events of SSM what the ledger tells of them, and those that SSM does not have (any more).

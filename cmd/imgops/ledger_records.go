@@ -35,6 +35,8 @@ func (s *session) by(ctx context.Context) ledger.Author {
 	a.Host, _ = os.Hostname()
 	if ev, ok := cienv.Detect(s.Getenv); ok {
 		a.Actor, a.CI, a.URL = ev.Actor, string(ev.System), ev.RunURL
+	} else {
+		a.Actor = s.repo.User(s.Getenv)
 	}
 	r.author = &a
 	return a

@@ -91,6 +91,18 @@ func TestLedgerBestEffort(t *testing.T) {
 	require.Contains(t, w.git("--git-dir", bare, "log", "-1", "--format=%B", ledger.Branch), "imgops: hold web")
 	require.Contains(t, w.git("--git-dir", bare, "log", "-1", "--format=%B", ledger.Branch), "[skip ci]")
 	require.Empty(t, w.git("status", "--porcelain"))
+
+	t.Log("a colleague reads who and why: from Git what the commit is about, from the ledger who ran imgops")
+	w.git("config", "user.name", "Ann Example")
+	w.git("config", "user.email", "ann@example.com")
+	w.do(exitDone, "release", "web")
+	out, _ = w.do(exitDone, "history", "web")
+	require.Regexp(t, `release .* Ann Example <ann@example.com>`, out)
+	require.Regexp(t, `promote \(now\) .* one \(test\)`, out)
+	out, _ = w.do(exitDone, "history", "web", "-o", "json")
+	require.Contains(t, out, `"subject": "one"`)
+	require.Contains(t, out, `"author": "test <test@example.com>"`)
+	require.Contains(t, out, `"who": "arn:aws:`, "the AWS identity is there, too")
 }
 
 // TestLedgerRequired has a required ledger that cannot be written, was rewritten, or holds garbage: nothing is promoted.

@@ -29,7 +29,7 @@ const (
 // Author is who did something, and where.
 type Author struct {
 	Who   string `json:"who,omitempty"`   // the AWS identity: an ARN
-	Actor string `json:"actor,omitempty"` // who started the CI job
+	Actor string `json:"actor,omitempty"` // who started the CI job; without one, the person as Git knows it: "Ann Example <ann@example.com>"
 	Host  string `json:"host,omitempty"`
 	CI    string `json:"ci,omitempty"`  // the CI system
 	URL   string `json:"url,omitempty"` // of the CI run
