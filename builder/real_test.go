@@ -39,8 +39,9 @@ var buildPlace = images.Location{Account: "111111111111", Region: "us-east-1"}
 type realClients struct{ url string }
 
 func (c realClients) EC2(ctx context.Context, loc images.Location) (*ec2.Client, error) {
-	cfg, err := config.LoadDefaultConfig(ctx, config.WithRegion(loc.Region), config.WithBaseEndpoint(c.url), config.WithHTTPClient(images.PlainBodies{HTTPClient: http.DefaultClient}),
+	cfg, err := config.LoadDefaultConfig(ctx, config.WithRegion(loc.Region), config.WithBaseEndpoint(c.url),
 		config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider("SANDBOX"+loc.Account, "sandbox", "")))
+	cfg.HTTPClient = images.PlainBodies{HTTPClient: http.DefaultClient}
 	return ec2.NewFromConfig(cfg), err
 }
 
