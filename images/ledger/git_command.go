@@ -15,7 +15,10 @@ import (
 )
 
 // commandWire is the git command's fetch and push, with all that Git can do to be let in.
-type commandWire struct{ git *Git }
+type commandWire struct {
+	git *Git
+	url string
+}
 
 // gitCommand is a git command in the repository that asks nobody anything.
 func gitCommand(ctx context.Context, g *Git, args ...string) *exec.Cmd {
@@ -43,7 +46,8 @@ func (w *commandWire) run(ctx context.Context, args ...string) (string, error) {
 		if ctx.Err() != nil {
 			return "", context.Cause(ctx)
 		}
-		return out.String(), fmt.Errorf("git %s: %w: %s", args[0], err, strings.Join(strings.Fields(errs.String()+" "+out.String()), " "))
+		err = fmt.Errorf("git %s: %w: %s", args[0], err, strings.Join(strings.Fields(errs.String()+" "+out.String()), " "))
+		return out.String(), explainSSH(err, w.url)
 	}
 	return out.String(), nil
 }

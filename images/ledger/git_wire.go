@@ -43,7 +43,7 @@ func newWire(g *Git, url string) wire {
 	if _, err := exec.LookPath("git"); err != nil {
 		return first
 	}
-	return &eitherWire{first: first, second: &commandWire{git: g}}
+	return &eitherWire{first: first, second: &commandWire{git: g, url: url}}
 }
 
 // eitherWire uses the second wire as soon as the first one did not come through.
@@ -201,7 +201,7 @@ func (w *goWire) reading(ctx context.Context) (s *uploading, tip plumbing.Hash, 
 	}
 	up, err := await(ctx, func() (transport.UploadPackSession, error) { return w.open.NewUploadPackSession(w.end, w.auth) })
 	if err != nil {
-		return nil, tip, done, err
+		return nil, tip, done, explainSSH(err, w.url)
 	}
 	done = func() { _ = up.Close() } // the answer is here, or the error is
 	refs, err := up.AdvertisedReferencesContext(ctx)
@@ -255,7 +255,7 @@ func (w *goWire) writing(ctx context.Context) (transport.ReceivePackSession, *pa
 	}
 	s, err := await(ctx, func() (transport.ReceivePackSession, error) { return w.open.NewReceivePackSession(w.end, w.auth) })
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, explainSSH(err, w.url)
 	}
 	refs, err := s.AdvertisedReferencesContext(ctx)
 	if err != nil {
