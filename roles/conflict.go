@@ -51,7 +51,15 @@ func conflictLineOf(data []byte) int {
 
 func conflictProblem(file string, data []byte, line int) Problem {
 	s := &source{file: file, data: data}
-	return s.problem(place{line, 1}, "merge conflict marker", "merge the two versions by hand, delete the marker lines, and `git add` the file")
+	return s.problem(place{line, 1}, "merge conflict marker", conflictFix(file))
+}
+
+// conflictFix says how a merge conflict is ended. What imgops has written itself it can write again (see lockHead).
+func conflictFix(file string) string {
+	if file == lockFile {
+		return "keep either side, run `imgops update`, and `git add` the file"
+	}
+	return "merge the two versions by hand, delete the marker lines, and `git add` the file"
 }
 
 // conflictsOf adds the merge conflicts in the files that count for a role or its tests. Each directory is looked

@@ -77,7 +77,7 @@ func TestLockFit(t *testing.T) {
 
 func TestLockProblems(t *testing.T) {
 	for text, want := range map[string]string{
-		"version: 1\nbases:\n<<<<<<< HEAD\n  a/b/c: {}\n=======\n>>>>>>> x\n": "imgops.lock:3:1: merge conflict marker;",
+		"version: 1\nbases:\n<<<<<<< HEAD\n  a/b/c: {}\n=======\n>>>>>>> x\n": "imgops.lock:3:1: merge conflict marker; keep either side, run `imgops update`",
 		"version: 2\n":                        "imgops.lock:1:10: version 2 is newer",
 		"bases: {}\n":                         `imgops.lock:1:1: imgops.lock has no "version"`,
 		"version: 1\nbases: {x: {ids: {}}}\n": `imgops.lock:2:9: "x" is not a base;`,

@@ -60,7 +60,7 @@ func (s *source) conflicts() bool {
 		marker := s.data[m[0]]
 		if marker == '<' || (marker == '>' && !inside) {
 			line := 1 + bytes.Count(s.data[:m[0]], []byte("\n"))
-			s.add(place{line, 1}, "merge conflict marker", "merge the two versions by hand, delete the marker lines, and `git add` the file")
+			s.add(place{line, 1}, "merge conflict marker", conflictFix(s.file))
 		}
 		found, inside = true, marker != '>'
 	}
