@@ -26,6 +26,7 @@ type recorder struct {
 
 	mu     sync.Mutex
 	errs   []error
+	events bool // one was kept
 	author *ledger.Author
 	tools  map[string]string
 }
@@ -52,8 +53,10 @@ func (r *recorder) keep(record entry) {
 	if err == nil {
 		err = r.spool.Put(e)
 	}
+	_, event := record.(ledger.Event)
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.events = r.events || event
 	if err != nil {
 		r.errs = append(r.errs, err)
 	}
@@ -126,9 +129,12 @@ func (s *session) store(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, twice, err := s.ledger.spool.Flush(ctx, store, ledgerMessage)
+	stored, twice, err := s.ledger.spool.Flush(ctx, store, ledgerMessage)
 	for _, path := range twice {
 		s.note("the ledger has %s already, as another run has told it, and keeps that", path)
+	}
+	if err == nil && stored > 0 {
+		s.leaveWitness(ctx, store)
 	}
 	return err
 }
@@ -183,6 +189,9 @@ func (s *session) checkLedger(ctx context.Context, names []string) error {
 	if err != nil {
 		return nil //nolint:nilerr // it is told when the record is stored, or is not
 	}
+	if err := s.askWitness(ctx, store); err != nil {
+		fmt.Fprintf(s.Stderr, "warning: %v\n", err)
+	}
 	if problems, err := (ledger.Ledger{Store: store}).Check(ctx, names...); err == nil {
 		s.warnProblems(problems)
 	}
@@ -193,6 +202,9 @@ func (s *session) requireLedger(ctx context.Context) error {
 	store, err := s.ledgerStore(ctx, s.repo, s.fleet.Config, s.clouds)
 	if err == nil {
 		err = store.Ready(ctx)
+	}
+	if err == nil {
+		err = s.askWitness(ctx, store)
 	}
 	var problems []ledger.Problem
 	if err == nil {

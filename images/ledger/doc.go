@@ -27,7 +27,7 @@
 // that does not continue it has been rewritten, which is an error that says what to run. From there on, and in a fresh clone in
 // all of the history, no commit may change or remove an entry (git_sound.go); events and verifications also carry the first 12
 // digits of their content's SHA-256 in their names. A branch reset to an older tip, or begun anew, cannot be told by a clone that
-// has not seen the newer one: that is what a protection against force pushes is for. Without a remote the local branch
+// has not seen the newer one; cmd/imgops keeps the tip in the build account for it (Tip, Lacks). Without a remote the local branch
 // imgops-ledger is the ledger, and it is joined in when there is one.
 //
 // go-git speaks to file, ssh (with the agent) and http(s) remotes (with what `git credential fill` or the URL knows). Where

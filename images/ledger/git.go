@@ -65,7 +65,16 @@ func OpenGit(dir string, o GitOptions) (*Git, error) {
 	if !ok {
 		return nil, fmt.Errorf("opening the repository of %s for the ledger: its objects are not on disk", dir)
 	}
+	if repo, err = openStorage(disk); err != nil {
+		return nil, fmt.Errorf("opening the repository of %s for the ledger: %w", dir, err)
+	}
 	return newGit(repo, disk.Filesystem().Root(), o)
+}
+
+// openStorage opens a repository once more. Packs stay open: to check thousands of commits one by one, go-git would open
+// the pack for each object.
+func openStorage(disk *filesystem.Storage) (*git.Repository, error) {
+	return git.Open(filesystem.NewStorageWithOptions(disk.Filesystem(), cache.NewObjectLRUDefault(), filesystem.Options{KeepDescriptors: true}), nil)
 }
 
 // NewGit makes the store of a repository that need not be on disk.
@@ -138,6 +147,36 @@ func (g *Git) String() string {
 	return "branch " + Branch + " of " + g.remote
 }
 
+// Tip is the remote's tip as it was seen last: after a Sync, Ready or Append the one that was found good or made. "" when there
+// is none, or no remote.
+func (g *Git) Tip() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if tip := g.tip(seenRef); g.via != nil && !tip.IsZero() {
+		return tip.String()
+	}
+	return ""
+}
+
+// Lacks is a *RewrittenError when a commit that was the tip once is no part of the branch as it was seen last. accept is how
+// to have that forgotten.
+func (g *Git) Lacks(ctx context.Context, commit, accept string) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	tip := g.tip(seenRef)
+	if g.via == nil || g.reaches(ctx, tip, plumbing.NewHash(commit)) {
+		return ctx.Err()
+	}
+	now := "it is gone"
+	if !tip.IsZero() {
+		now = "its tip is " + tip.String()
+	}
+	return &RewrittenError{
+		Where: g.String(), What: fmt.Sprintf("%s, and commit %s, which was its tip before, is no part of it: entries are missing", now, commit),
+		Fix: fmt.Sprintf("to have them back, from a clone that has that commit, or the Git server's backup: git push --force %s %s:%s; if it was meant: %s", g.remote, commit, localRef, accept),
+	}
+}
+
 func (g *Git) trackRef() plumbing.ReferenceName {
 	return plumbing.NewRemoteReferenceName(g.remote, Branch)
 }
@@ -172,8 +211,8 @@ func (g *Git) known() []plumbing.Hash {
 // reopen makes objects visible that a git command has brought.
 func (g *Git) reopen() {
 	if disk, ok := g.repo.Storer.(*filesystem.Storage); ok {
-		fresh := filesystem.NewStorage(disk.Filesystem(), cache.NewObjectLRUDefault())
-		if repo, err := git.Open(fresh, nil); err == nil {
+		if repo, err := openStorage(disk); err == nil {
+			_ = disk.Close() // the packs that were read
 			g.repo = repo
 		}
 	}
