@@ -191,6 +191,7 @@ func (j *ciJob) bring(ctx context.Context, list []*roles.Role) ([]outcome, surve
 	if err != nil {
 		return nil, found, err
 	}
+	j.found = &found
 	busy := all
 	if j.level >= 0 { // the parents are others' work
 		busy = list

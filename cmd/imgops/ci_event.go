@@ -24,6 +24,7 @@ type ciJob struct {
 	promote bool          // the job is main's
 	against string        // else: the revision that the branch is compared with; "" for the main branch
 	idle    string        // why nothing is to be done
+	found   *survey       // what there was before anything was done; nil until it was asked for
 }
 
 // newCIJob reads the flags and the environment.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/imgops/imgops/images"
 	"github.com/imgops/imgops/images/machine"
@@ -33,8 +34,9 @@ type fanLevel struct {
 // fan is a fan-out, and how the jobs call imgops.
 type fan struct {
 	levels []fanLevel
-	before []string // the command with its global flags
-	after  []string // flags of ci that every job gets
+	before []string   // the command with its global flags
+	after  []string   // flags of ci that every job gets
+	step   *yaml.Node // the mapping of what Buildkite's steps have in common; nil without
 }
 
 // matrixFormats are the forms that --matrix can print.
@@ -65,6 +67,12 @@ func (j *ciJob) printMatrix(ctx context.Context) error {
 		}
 		f.levels = byLevel(jobs)
 	}
+	if j.matrix == "buildkite" {
+		var err error
+		if f.step, err = buildkiteCommon(repositoryTop(j.set.Dir)); err != nil {
+			return err
+		}
+	}
 	out, err := matrixFormats()[j.matrix](f)
 	if err != nil {
 		return err
@@ -87,6 +95,9 @@ func (j *ciJob) passed() []string {
 	}
 	if j.allowForks {
 		args = append(args, "--allow-forks")
+	}
+	if j.summary != "" {
+		args = append(args, "--summary", j.summary)
 	}
 	return args
 }
@@ -147,7 +158,25 @@ func byLevel(jobs []fanJob) []fanLevel {
 	return levels
 }
 
-// command is the shell command of one role's job.
+// groups puts roles of one level together where there are more jobs than limit: as few in each as will do.
+func (f fan) groups(limit int) [][]fanJob {
+	total := 0
+	for _, l := range f.levels {
+		total += len(l.Jobs)
+	}
+	per := 1
+	if total > limit {
+		room := max(1, limit-len(f.levels)) // a level's last group may be smaller than the others
+		per = (total + room - 1) / room
+	}
+	var groups [][]fanJob
+	for _, l := range f.levels {
+		groups = slices.AppendSeq(groups, slices.Chunk(l.Jobs, per))
+	}
+	return groups
+}
+
+// command is the shell command of a job for a role, or for several with commas between.
 func (f fan) command(role string, level int) string {
 	words := append(slices.Clone(f.before), "ci", "--role", role, "--level", strconv.Itoa(level))
 	return shellWords(append(words, f.after...))

@@ -105,40 +105,6 @@ func (f fan) gitlab() ([]byte, error) {
 // gitlabName is a job's name: a role can be called image or default, a job cannot.
 func gitlabName(role string) string { return "imgops " + role }
 
-type buildkiteStep struct {
-	Label     string   `yaml:"label"`
-	Key       string   `yaml:"key"`
-	Command   string   `yaml:"command"`
-	DependsOn []string `yaml:"depends_on,omitempty"`
-}
-
-// buildkite is for `buildkite-agent pipeline upload`
-// (https://buildkite.com/docs/pipelines/configure/dependencies), which replaces variables: a dollar is written twice.
-func (f fan) buildkite() ([]byte, error) {
-	doc := struct {
-		Steps []buildkiteStep `yaml:"steps"`
-	}{}
-	for _, l := range f.levels {
-		for _, j := range l.Jobs {
-			step := buildkiteStep{
-				Label: "imgops " + j.Role, Key: buildkiteKey(j.Role), Command: strings.ReplaceAll(f.command(j.Role, j.Level), "$", "$$"),
-			}
-			if j.Parent != "" {
-				step.DependsOn = []string{buildkiteKey(j.Parent)}
-			}
-			doc.Steps = append(doc.Steps, step)
-		}
-	}
-	if len(doc.Steps) == 0 {
-		doc.Steps = []buildkiteStep{{Label: "imgops", Key: "imgops-nothing-to-do", Command: "echo no role needs work"}}
-	}
-	return yamlBytes(doc, nil)
-}
-
-// buildkiteKey keeps to letters, digits, "-", "_" and ":". Roles may have dots, and what replaces one stays apart from
-// every other name because a role's name has no colon.
-func buildkiteKey(role string) string { return "imgops-" + strings.ReplaceAll(role, ".", ":") }
-
 // jenkins is a scripted Pipeline for the step load: a stage per level with a parallel branch per role. The roles are
 // data in a loop, since a method of hundreds of closures is too large for the JVM.
 func (f fan) jenkins() ([]byte, error) {

@@ -3,7 +3,9 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -62,12 +64,92 @@ func TestFanOutsKeepTheOrder(t *testing.T) {
 			require.Equal(t, []string{"imgops ci --role " + strings.TrimPrefix(name, "imgops ") + " --level 1"}, job.Script)
 		}
 	}
-	out, err = bigFan().buildkite()
+}
+
+type buildkiteSteps struct {
+	Steps []struct {
+		Label     string         `yaml:"label"`
+		Key       string         `yaml:"key"`
+		Command   string         `yaml:"command"`
+		DependsOn []string       `yaml:"depends_on"`
+		Env       map[string]any `yaml:"env"`
+		Plugins   []any          `yaml:"plugins"`
+	} `yaml:"steps"`
+}
+
+// An upload of too many steps is refused: roles of a level share some, each comes once, and after its parent.
+func TestBuildkiteFanOutKeepsTheLimit(t *testing.T) {
+	big := bigFan()
+	third := fanLevel{Level: 2}
+	for _, j := range big.levels[1].Jobs[:300] {
+		third.Jobs = append(third.Jobs, fanJob{Role: "on-" + j.Role, Level: 2, Parent: j.Role})
+	}
+	big.levels = append(big.levels, third)
+	out, err := big.buildkite()
 	require.NoError(t, err)
-	var buildkite struct{ Steps []buildkiteStep }
-	require.NoError(t, yaml.Unmarshal(out, &buildkite))
-	require.Len(t, buildkite.Steps, 701)
-	require.Equal(t, "imgops-base", buildkite.Steps[0].Key)
+	var got buildkiteSteps
+	require.NoError(t, yaml.Unmarshal(out, &got))
+	require.LessOrEqual(t, len(got.Steps), buildkiteStepLimit)
+	require.Greater(t, len(got.Steps), buildkiteStepLimit/2)
+	step := map[string]int{} // of roles
+	for i, s := range got.Steps {
+		words := strings.Fields(s.Command)
+		require.Equal(t, []string{"imgops", "ci", "--role"}, words[:3])
+		for _, role := range strings.Split(words[3], ",") {
+			require.NotContains(t, step, role)
+			step[role] = i
+		}
+	}
+	require.Len(t, step, 1001)
+	for _, l := range big.levels {
+		for _, j := range l.Jobs {
+			if j.Parent != "" {
+				require.Contains(t, got.Steps[step[j.Role]].DependsOn, got.Steps[step[j.Parent]].Key, j.Role)
+				require.Less(t, step[j.Parent], step[j.Role])
+			}
+		}
+	}
+	small := fan{levels: bigFan().levels[:1], before: []string{"imgops"}}
+	out, err = small.buildkite()
+	require.NoError(t, err)
+	require.Equal(t, "steps:\n  - label: imgops base\n    key: imgops-base\n    command: imgops ci --role base --level 0\n", string(out))
+}
+
+// TestBuildkiteStepsHaveWhatTheyNeed: a step of a fan-out runs on an agent of its own, which needs credentials and imgops.
+func TestBuildkiteStepsHaveWhatTheyNeed(t *testing.T) {
+	for _, image := range []string{"", "registry.example.com/imgops:1.2"} {
+		top := t.TempDir()
+		file := filepath.Join(top, ".buildkite", "imgops.yml")
+		require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
+		common, err := buildkiteCommon(top)
+		require.NoError(t, err)
+		require.Nil(t, common, "no file, no more than a command")
+
+		require.NoError(t, os.WriteFile(file, []byte(rendered(t, "buildkite", image)[buildkiteFile]), 0o644))
+		common, err = buildkiteCommon(top)
+		require.NoError(t, err)
+		out, err := fan{levels: byLevel([]fanJob{{Role: "base"}, {Role: "web", Level: 1, Parent: "base"}}), before: []string{"imgops"}, step: common}.buildkite()
+		require.NoError(t, err)
+		var got buildkiteSteps
+		require.NoError(t, yaml.Unmarshal(out, &got))
+		require.Len(t, got.Steps, 2)
+		web := got.Steps[1]
+		require.Equal(t, []string{"imgops web", "imgops-web"}, []string{web.Label, web.Key})
+		require.Equal(t, []string{"imgops-base"}, web.DependsOn)
+		require.Equal(t, "$AWS_ROLE_ARN", web.Env["AWS_ROLE_ARN"])
+		require.Regexp(t, `(?s)^set -e\n.*oidc request-token.*\nimgops ci --role web --level 1\n$`, web.Command)
+		require.Equal(t, image == "", strings.Contains(web.Command, "go install"))
+		require.Equal(t, image != "", len(web.Plugins) == 1)
+		for wrong, want := range map[string]string{
+			"steps: {": "correct it", "steps: []": "not one step", "- a": "correct it", "steps: [a]": "not one step",
+			"steps: [{command: [a, b]}]": "line 1: not one command",
+		} {
+			require.NoError(t, os.WriteFile(file, []byte(wrong), 0o644))
+			_, err = buildkiteCommon(top)
+			require.ErrorContains(t, err, want)
+			require.Equal(t, 2, exitCode(t.Context(), err))
+		}
+	}
 }
 
 func TestBuildkiteKeysStayApart(t *testing.T) {

@@ -39,7 +39,7 @@ func TestPipelineFilesOfEverySystem(t *testing.T) {
 	places := map[string][]string{
 		"jenkins": {"Jenkinsfile"}, "github": {".github/workflows/imgops.yml"}, "gitlab": {".gitlab-ci.yml", ".gitlab/imgops.yml"},
 		"bitbucket": {"bitbucket-pipelines.yml"}, "circleci": {".circleci/config.yml"}, "travis": {".travis.yml"},
-		"codebuild": {"buildspec.yml"}, "azure": {"azure-pipelines.yml"}, "buildkite": {".buildkite/pipeline.yml"},
+		"codebuild": {"buildspec.yml"}, "azure": {"azure-pipelines.yml"}, "buildkite": {".buildkite/pipeline.yml", ".buildkite/imgops.yml"},
 	}
 	require.Len(t, ciSystems(), len(places))
 	for _, system := range ciSystems() {
@@ -201,7 +201,7 @@ func TestPipelinesPushTheLedger(t *testing.T) {
 			require.Regexp(t, ledgerAccess[system], all, system)
 			require.Contains(t, all, "branch imgops-ledger", system)
 			if system == "buildkite" && image != "" {
-				require.Equal(t, 3, strings.Count(all, "mount-ssh-agent: true"), "each step's container")
+				require.Equal(t, 4, strings.Count(all, "mount-ssh-agent: true"), "each step's container")
 			}
 		}
 	}

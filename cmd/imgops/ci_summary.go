@@ -47,13 +47,7 @@ func appendFile(path, text string) error {
 func (j *ciJob) summaryText(outcomes []outcome, err error) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "### imgops: %s\n\n", markdown(j.title()))
-	if len(outcomes) > 0 {
-		b.WriteString("| Role | Result | Image | Seconds | Failed tests |\n|---|---|---|---:|---|\n")
-		for _, o := range outcomes {
-			fmt.Fprintf(&b, "| %s | %s | %s | %d | %s |\n", markdown(o.Role), o.Result, markdown(o.Image), o.Seconds, failedTests(o))
-		}
-		b.WriteString("\n")
-	}
+	b.WriteString(outcomeRows(outcomes))
 	if j.idle != "" {
 		fmt.Fprintf(&b, "%s\n\n", markdown(j.idle))
 	}
@@ -63,6 +57,7 @@ func (j *ciJob) summaryText(outcomes []outcome, err error) string {
 		}
 		b.WriteString("\n")
 	}
+	b.WriteString(j.attention())
 	if s := j.source(); s != "" {
 		fmt.Fprintf(&b, "%s\n\n", s)
 	}

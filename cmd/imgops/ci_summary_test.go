@@ -2,13 +2,17 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/imgops/imgops/cmd/imgops/cienv"
+	"github.com/imgops/imgops/images"
+	"github.com/imgops/imgops/roles"
 	"github.com/imgops/imgops/verifier"
 )
 
@@ -29,6 +33,7 @@ func TestSummary(t *testing.T) {
 	j.set.Run = "github-1"
 	outcomes := []outcome{
 		{Role: "base", Result: "verified", Image: "ami-1", Seconds: 93},
+		{Role: "idle", Result: "unchanged", Image: "ami-3"},
 		{Role: "web", Result: "failed", Image: "ami-2", Seconds: 40, err: failed},
 		{Role: "db", Result: "skipped"},
 	}
@@ -37,9 +42,12 @@ func TestSummary(t *testing.T) {
 
 | Role | Result | Image | Seconds | Failed tests |
 |---|---|---|---:|---|
-| base | verified | ami-1 | 93 |  |
 | web | failed | ami-2 | 40 | http/sh moon.sh<br>http/bats a \| b &lt;img src=x&gt; \[x\](y) &#64;all |
-| db | skipped |  | 0 |  |
+| base | verified | ami-1 | 93 |  |
+
+Skipped, for a role that they are built on went wrong: db
+
+Unchanged: 1 role
 
 > role web: it failed
 > more
@@ -60,6 +68,63 @@ run [github-1](https://x/1), started by carol
 
 	j.summary = t.TempDir() // a directory
 	require.ErrorContains(t, j.summarize(nil, nil), "writing the summary")
+}
+
+// TestSummaryOfManyRoles: of 200 roles those are rows that something was done for; the others are lines.
+func TestSummaryOfManyRoles(t *testing.T) {
+	var outcomes []outcome
+	for i := range 200 {
+		o := outcome{Role: fmt.Sprintf("role-%03d", i), Result: "unchanged", Image: "ami-1"}
+		switch {
+		case i == 199:
+			o.Result, o.err = "failed", errors.New("no")
+		case i%50 == 7:
+			o.Result = "promoted"
+		case i < 30:
+			o.Result = "skipped"
+		}
+		outcomes = append(outcomes, o)
+	}
+	text := outcomeRows(outcomes)
+	require.Less(t, strings.Count(text, "\n"), 15)
+	require.Regexp(t, `(?s)\|---:\|---\|\n\| role-199 \| failed .*\| role-007 \| promoted .*\| role-057 .*\| role-107 .*\| role-157 `, text)
+	require.Contains(t, text, "role-000, role-001")
+	require.Contains(t, text, ", and 9 more\n")
+	require.Contains(t, text, "Unchanged: 166 roles\n")
+	require.Empty(t, outcomeRows(nil))
+}
+
+// TestSummaryTellsWhatToDecide: who is held, rejected or orphaned, and the command that ends it.
+func TestSummaryTellsWhatToDecide(t *testing.T) {
+	here := images.Default{Account: "222222222222", Region: "us-east-1"}
+	at := func(role string, status images.Status, note string) images.Default {
+		d := here
+		d.Role, d.Status, d.Note = role, status, note
+		return d
+	}
+	j := &ciJob{ciOptions: &ciOptions{level: -1}, session: &session{}, promote: true, listed: []*roles.Role{{Name: "web"}}}
+	require.Empty(t, j.attention(), "nothing was looked at")
+	j.found = &survey{
+		defaults: []images.Default{
+			at("web", images.StatusHeld, "held by carol_d since today: it *broke*"), at("web", images.StatusHeld, "held by carol_d since today: it *broke*"),
+			at("bad", images.StatusCurrent, "rejected: a hole"), at("gone", images.StatusOrphan, ""), at("web", images.StatusOrphan, ""),
+			at("fine", images.StatusCurrent, ""), at("other", images.StatusHeld, "held"),
+		},
+		decisions: map[string]images.Decision{
+			"web": {Role: "web"}, "bad": {Role: "bad"}, "fine": {Role: "fine"}, "app": {Role: "app", Image: "ami-9", Rejected: "too old"},
+		},
+	}
+	want := "#### For a person to decide\n\n" +
+		"- **web** is not promoted: held by carol\\_d since today: it \\*broke\\*. To let it go: `imgops release web`\n" +
+		"- **app** is neither built nor promoted: its image ami-9 is rejected: too old. What helps: change the recipe, or have it built anew: imgops update --refresh app\n" +
+		"- **bad** has a default that is rejected: a hole (222222222222/us-east-1). To take it back: `imgops rollback bad --reason TEXT`\n"
+	orphans := "- **gone** is an orphan: it is gone from main, and still the default in 222222222222/us-east-1. To drop it: `imgops retire gone --reason TEXT`\n" +
+		"- **web** is an orphan in 222222222222/us-east-1: no target has it there any more. To take its images away from accounts that no target names: `imgops promote web --withdraw`\n"
+	require.Equal(t, want+orphans+"\n", j.attention())
+	j.level = 1
+	require.Equal(t, want+"\n", j.attention(), "one of many jobs")
+	j.level, j.promote = -1, false
+	require.Equal(t, want+"\n", j.attention(), "a pull request")
 }
 
 func TestSubject(t *testing.T) {

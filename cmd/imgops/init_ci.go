@@ -162,9 +162,11 @@ func readPipelineValues(dir string, files []fleetFile) (pipelineValues, error) {
 	return v, nil
 }
 
+// renderPipeline fills the templates of a system's files; what one defines the others can use.
 func renderPipeline(system string, values pipelineValues) ([]fleetFile, error) {
 	root := path.Join("pipelines", system)
-	var list []fleetFile
+	set := template.New(system).Delims("{%", "%}").Option("missingkey=error")
+	var paths []string
 	err := fs.WalkDir(pipelineFiles, root, func(p string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
@@ -173,26 +175,32 @@ func renderPipeline(system string, values pipelineValues) ([]fleetFile, error) {
 		if err != nil {
 			return err
 		}
-		t, err := template.New(p).Delims("{%", "%}").Option("missingkey=error").Parse(string(text))
-		if err != nil {
-			return err
-		}
+		paths = append(paths, p)
+		_, err = set.New(p).Parse(string(text))
+		return err
+	})
+	var list []fleetFile
+	for _, p := range paths {
 		var b bytes.Buffer
-		if err := t.Execute(&b, values); err != nil {
-			return err
-		}
-		parts := strings.Split(strings.TrimPrefix(p, root+"/"), "/")
-		for i, part := range parts {
-			if name, ok := strings.CutPrefix(part, "dot."); ok {
-				parts[i] = "." + name
-			}
+		if err == nil {
+			err = set.ExecuteTemplate(&b, p, values)
 		}
 		data := append(bytes.TrimRight(b.Bytes(), "\n"), '\n')
-		list = append(list, fleetFile{path: strings.Join(parts, "/"), data: data, mode: 0o644})
-		return nil
-	})
+		list = append(list, fleetFile{path: dotted(strings.TrimPrefix(p, root+"/")), data: data, mode: 0o644})
+	}
 	if err != nil {
 		return nil, fmt.Errorf("making the pipeline files for %s: %w", system, err)
 	}
 	return list, nil
+}
+
+// dotted is a template's path in a repository.
+func dotted(p string) string {
+	parts := strings.Split(p, "/")
+	for i, part := range parts {
+		if name, ok := strings.CutPrefix(part, "dot."); ok {
+			parts[i] = "." + name
+		}
+	}
+	return strings.Join(parts, "/")
 }
