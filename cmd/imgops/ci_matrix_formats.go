@@ -105,44 +105,6 @@ func (f fan) gitlab() ([]byte, error) {
 // gitlabName is a job's name: a role can be called image or default, a job cannot.
 func gitlabName(role string) string { return "imgops " + role }
 
-// jenkins is a scripted Pipeline for the step load: a stage per level with a parallel branch per role. The roles are
-// data in a loop, since a method of hundreds of closures is too large for the JVM.
-func (f fan) jenkins() ([]byte, error) {
-	var b strings.Builder
-	b.WriteString("// Made by imgops ci --matrix jenkins, for the step load. env.IMGOPS_AGENT is the label of the agents to use.\ndef levels = [\n")
-	for _, l := range f.levels {
-		fmt.Fprintf(&b, "    [level: %d, jobs: [\n", l.Level)
-		for _, j := range l.Jobs {
-			fmt.Fprintf(&b, "        [%s, %s],\n", groovy(j.Role), groovy(f.command(j.Role, j.Level)))
-		}
-		b.WriteString("    ]],\n")
-	}
-	b.WriteString(`]
-for (int i = 0; i < levels.size(); i++) {
-    def branches = [:]
-    for (int k = 0; k < levels[i].jobs.size(); k++) {
-        def role = levels[i].jobs[k][0]
-        def command = levels[i].jobs[k][1]
-        branches[role] = {
-            node(env.IMGOPS_AGENT ?: '') {
-                checkout scm
-                sh command
-            }
-        }
-    }
-    stage("imgops level ${levels[i].level}") {
-        parallel branches
-    }
-}
-`)
-	return []byte(b.String()), nil
-}
-
-// groovy is a Groovy string without interpolation.
-func groovy(s string) string {
-	return "'" + strings.NewReplacer(`\`, `\\`, "'", `\'`, "\n", `\n`).Replace(s) + "'"
-}
-
 func yamlBytes(v any, err error) ([]byte, error) {
 	if err != nil {
 		return nil, err

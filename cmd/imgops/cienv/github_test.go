@@ -81,6 +81,15 @@ func TestGitHub(t *testing.T) {
 		{"workflow_dispatch", job.with(vars{
 			"GITHUB_EVENT_NAME": "workflow_dispatch", "GITHUB_REF": "refs/heads/main", "GITHUB_REF_NAME": "main", "GITHUB_REF_TYPE": "branch",
 		}), event(func(ev *cienv.Event) { ev.Kind, ev.Name, ev.Branch = cienv.Manual, "workflow_dispatch", "main" })},
+		{"workflow_dispatch on a tag", job.with(vars{
+			"GITHUB_EVENT_NAME": "workflow_dispatch", "GITHUB_REF": "refs/tags/v1", "GITHUB_REF_NAME": "v1", "GITHUB_REF_TYPE": "tag",
+		}), event(func(ev *cienv.Event) { ev.Kind, ev.Name, ev.Tag = cienv.Tag, "workflow_dispatch", "v1" })},
+		{"release", job.with(vars{
+			"GITHUB_EVENT_NAME": "release", "GITHUB_REF": "refs/tags/v1", "GITHUB_REF_NAME": "v1", "GITHUB_REF_TYPE": "tag",
+		}), event(func(ev *cienv.Event) { ev.Kind, ev.Name, ev.Tag = cienv.Tag, "release", "v1" })},
+		{"comment", job.with(vars{ // of anybody, also on a pull request: it runs on the default branch
+			"GITHUB_EVENT_NAME": "issue_comment", "GITHUB_REF": "refs/heads/main", "GITHUB_REF_NAME": "main", "GITHUB_REF_TYPE": "branch",
+		}), event(func(ev *cienv.Event) { ev.Kind, ev.Name, ev.Branch = cienv.Manual, "issue_comment", "main" })},
 	})
 }
 
@@ -137,11 +146,19 @@ func TestGitLab(t *testing.T) {
 		{"merge train", request("merge_request_event", "merge_train", "1"), merge(cienv.MergeQueue, "merge_train", false)},
 		{"of a fork", request("merge_request_event", "detached", "2"), merge(cienv.PullRequest, "detached", true)},
 		{"of a deleted fork", request("merge_request_event", "detached", ""), merge(cienv.PullRequest, "detached", true)},
+		{"merge train of a fork", request("merge_request_event", "merge_train", "2"), merge(cienv.MergeQueue, "merge_train", true)},
+		{"child pipeline of a merge train", request("parent_pipeline", "merge_train", "1"), merge(cienv.MergeQueue, "merge_train", false)},
+		{"child pipeline of a fork's", request("parent_pipeline", "detached", "2"), merge(cienv.PullRequest, "detached", true)},
 		{"child pipeline", request("parent_pipeline", "detached", "1"), merge(cienv.PullRequest, "detached", false)},
 		{"push", branch("push"), onMain(cienv.Push, "push")},
 		{"child of a push", branch("parent_pipeline"), onMain(cienv.Push, "parent_pipeline")},
 		{"schedule", branch("schedule"), onMain(cienv.Schedule, "schedule")},
 		{"web", branch("web"), onMain(cienv.Manual, "web")},
+		{"api", branch("api"), onMain(cienv.Manual, "api")},
+		{"trigger token", branch("trigger"), onMain(cienv.Manual, "trigger")},
+		{"other project's pipeline", branch("pipeline"), onMain(cienv.Manual, "pipeline")},
+		{"tag by hand", job.with(vars{"CI_PIPELINE_SOURCE": "web", "CI_COMMIT_TAG": "v1", "CI_COMMIT_REF_NAME": "v1"}),
+			event(func(ev *cienv.Event) { ev.Kind, ev.Name, ev.Tag = cienv.Tag, "web", "v1" })},
 		{"tag", job.with(vars{"CI_PIPELINE_SOURCE": "push", "CI_COMMIT_TAG": "v1", "CI_COMMIT_REF_NAME": "v1"}),
 			event(func(ev *cienv.Event) { ev.Kind, ev.Name, ev.Tag = cienv.Tag, "push", "v1" })},
 		{"pull request of GitHub", job.with(vars{

@@ -28,7 +28,8 @@ func bitbucket(e env) Event {
 // circleci follows https://circleci.com/docs/reference/variables/. A build is one of a branch's push; the variables name a
 // pull request of the branch where there is one, but neither what triggered the build nor the target branch, and a main
 // that is itself to be merged elsewhere has one, too. So only a fork's is taken for a pull request: CIRCLE_PR_* are
-// "only available on forked PRs".
+// "only available on forked PRs", and there only of GitHub OAuth and Bitbucket Cloud projects. The branch of one is called
+// pull/7.
 func circleci(e env) Event {
 	ev := Event{
 		Kind: Push, Commit: e("CIRCLE_SHA1"), Branch: e("CIRCLE_BRANCH"), RunID: e("CIRCLE_WORKFLOW_ID"), RunURL: e("CIRCLE_BUILD_URL"),
@@ -38,8 +39,12 @@ func circleci(e env) Event {
 		ev.Kind, ev.Tag, ev.Branch = Tag, e("CIRCLE_TAG"), ""
 		return ev
 	}
-	if e.first("CIRCLE_PR_NUMBER", "CIRCLE_PR_USERNAME", "CIRCLE_PR_REPONAME") != "" {
+	number, pull := strings.CutPrefix(ev.Branch, "pull/")
+	if number = digits(number); pull && number != "" || e.first("CIRCLE_PR_NUMBER", "CIRCLE_PR_USERNAME", "CIRCLE_PR_REPONAME") != "" {
 		ev.Kind, ev.Fork = PullRequest, true
+		if ev.PullRequest == "" {
+			ev.PullRequest = number
+		}
 	}
 	if ev.PullRequest == "" { // https://github.com/acme/fleet/pull/7
 		ev.PullRequest = digits(path.Base(e("CIRCLE_PULL_REQUEST")))

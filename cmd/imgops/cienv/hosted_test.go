@@ -45,6 +45,12 @@ func TestCircleCI(t *testing.T) {
 		{"fork", job.with(vars{
 			"CIRCLE_BRANCH": "pull/7", "CIRCLE_PULL_REQUEST": url, "CIRCLE_PR_NUMBER": "7", "CIRCLE_PR_USERNAME": "alice", "CIRCLE_PR_REPONAME": "fleet",
 		}), fork},
+		{"fork by its branch", job.with(vars{"CIRCLE_BRANCH": "pull/7"}), fork},
+		{"a branch that looks like one", job.with(vars{"CIRCLE_BRANCH": "pull/7-a"}), func() cienv.Event {
+			ev := want
+			ev.Branch = "pull/7-a"
+			return ev
+		}()},
 		{"tag", job.with(vars{"CIRCLE_TAG": "v1"}), tag},
 	})
 }
@@ -110,6 +116,11 @@ func TestBuildkite(t *testing.T) {
 		{"commit by name", job.with(vars{"BUILDKITE_COMMIT": "HEAD", "BUILDKITE_SOURCE": "ui"}), event(cienv.Manual, func(ev *cienv.Event) {
 			ev.Name, ev.Commit = "ui", ""
 		})},
+		{"api", job.with(vars{"BUILDKITE_SOURCE": "api"}), event(cienv.Manual, func(ev *cienv.Event) { ev.Name = "api" })},
+		{"trigger step", job.with(vars{"BUILDKITE_SOURCE": "trigger_job"}), event(cienv.Push, func(ev *cienv.Event) { ev.Name = "trigger_job" })},
+		{"pull request without its repository", job.with(pull).with(vars{"BUILDKITE_PULL_REQUEST_REPO": ""}), request(true)},
+		{"pull request of a fork's main", job.with(pull).with(vars{"BUILDKITE_BRANCH": "main", "BUILDKITE_PULL_REQUEST_REPO": "git://github.com/alice/fleet.git"}),
+			event(cienv.PullRequest, func(ev *cienv.Event) { ev.PullRequest, ev.Base, ev.Fork = "7", "main", true })},
 		{"schedule", job.with(vars{"BUILDKITE_SOURCE": "schedule"}), event(cienv.Schedule, func(ev *cienv.Event) { ev.Name = "schedule" })},
 		{"pull request", job.with(pull).with(vars{"BUILDKITE_PULL_REQUEST_REPO": "git://github.com/acme-inc/fleet.git"}), request(false)},
 		{"over https", job.with(pull).with(vars{"BUILDKITE_PULL_REQUEST_REPO": "https://github.com/Acme-Inc/fleet"}), request(false)},

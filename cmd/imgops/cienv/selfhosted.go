@@ -19,7 +19,10 @@ func codebuild(e env) Event {
 	if region := e("AWS_REGION"); ev.RunURL == "" && region != "" {
 		ev.RunURL = "https://console.aws.amazon.com/codebuild/home?region=" + region + "#/builds/" + url.PathEscape(ev.RunID) + "/view/new"
 	}
-	kind, name, _ := strings.Cut(e.first("CODEBUILD_WEBHOOK_TRIGGER", "CODEBUILD_SOURCE_VERSION"), "/")
+	kind, name, _ := strings.Cut(e("CODEBUILD_WEBHOOK_TRIGGER"), "/")
+	if kind == "" {
+		kind, name = sourceVersion(e("CODEBUILD_SOURCE_VERSION"))
+	}
 	switch kind {
 	case "pr":
 		ev.Kind, ev.PullRequest = PullRequest, digits(name)
@@ -31,16 +34,28 @@ func codebuild(e env) Event {
 	case "branch":
 		ev.Kind, ev.Branch = Push, name
 		return ev
-	case "refs": // a source version can be a ref
-		if b, ok := strings.CutPrefix(name, "heads/"); ok {
-			ev.Branch = b
-		}
 	}
+	ev.Branch = name
 	ev.Kind = Manual
 	if strings.HasPrefix(e("CODEBUILD_INITIATOR"), "codepipeline/") {
 		ev.Kind, ev.Name = Push, "codepipeline"
 	}
 	return ev
+}
+
+// sourceVersion reads what a person or CodePipeline has started a build of: pr/7, a ref, or what no rule tells: the name of a
+// branch or a tag, a commit, or an object in S3.
+func sourceVersion(v string) (kind, name string) {
+	if number, ok := strings.CutPrefix(v, "pr/"); ok && digits(number) != "" {
+		return "pr", number
+	}
+	if tag, ok := strings.CutPrefix(v, "refs/tags/"); ok {
+		return "tag", tag
+	}
+	if name, ok := strings.CutPrefix(v, "refs/heads/"); ok {
+		return "", name
+	}
+	return "", ""
 }
 
 // azure follows https://learn.microsoft.com/azure/devops/pipelines/build/variables. The target branch is a ref for Azure

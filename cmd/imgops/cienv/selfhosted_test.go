@@ -28,6 +28,11 @@ func TestJenkins(t *testing.T) {
 		{"branch", job.with(vars{"BRANCH_NAME": "main", "BRANCH_IS_PRIMARY": "true"}), event(func(ev *cienv.Event) { ev.Branch = "main" })},
 		{"pull request", job.with(pull), request(false)},
 		{"fork", job.with(pull).with(vars{"CHANGE_FORK": "alice"}), request(true)},
+		{"fork of another name", job.with(pull).with(vars{"CHANGE_FORK": "alice/my-fleet"}), request(true)},
+		{"merge request", job.with(pull).with(vars{"BRANCH_NAME": "MR-7"}), request(false)},
+		{"merge of a pull request, without its branch", job.with(vars{"BRANCH_NAME": "PR-7", "CHANGE_ID": "7", "CHANGE_TARGET": "main"}), event(func(ev *cienv.Event) {
+			ev.Kind, ev.PullRequest, ev.Base, ev.Branch = cienv.PullRequest, "7", "main", "PR-7"
+		})},
 		{"tag", job.with(vars{"BRANCH_NAME": "v1", "TAG_NAME": "v1"}), event(func(ev *cienv.Event) { ev.Kind, ev.Tag = cienv.Tag, "v1" })},
 		{"no multibranch", job.with(vars{"GIT_BRANCH": "origin/main"}), event(func(ev *cienv.Event) { ev.Branch = "main" })},
 		{"no build tag", vars{"JENKINS_URL": "https://ci.example.com/", "JOB_NAME": "fleet", "BUILD_NUMBER": "3"},
@@ -67,6 +72,20 @@ func TestCodeBuild(t *testing.T) {
 		})},
 		{"by hand", job.with(vars{"CODEBUILD_INITIATOR": "carol", "CODEBUILD_SOURCE_VERSION": "refs/heads/main"}), event(func(ev *cienv.Event) {
 			ev.Kind, ev.Actor, ev.Branch = cienv.Manual, "carol", "main"
+		})},
+		{"by hand, a tag", job.with(vars{"CODEBUILD_INITIATOR": "carol", "CODEBUILD_SOURCE_VERSION": "refs/tags/v1"}), event(func(ev *cienv.Event) {
+			ev.Kind, ev.Actor, ev.Tag = cienv.Tag, "carol", "v1"
+		})},
+		{"by hand, a branch with a slash", job.with(vars{"CODEBUILD_INITIATOR": "carol", "CODEBUILD_SOURCE_VERSION": "tag/of-something"}),
+			event(func(ev *cienv.Event) { ev.Kind, ev.Actor = cienv.Manual, "carol" })},
+		{"CodePipeline, from S3", job.with(vars{"CODEBUILD_INITIATOR": "codepipeline/fleet", "CODEBUILD_SOURCE_VERSION": "arn:aws:s3:::artifacts/fleet/source/a.zip"}),
+			event(func(ev *cienv.Event) { ev.Name, ev.Actor = "codepipeline", "codepipeline/fleet" })},
+		{"EventBridge", job.with(vars{"CODEBUILD_INITIATOR": "rule/weekly"}), event(func(ev *cienv.Event) { ev.Kind, ev.Actor = cienv.Manual, "rule/weekly" })},
+		{"merged pull request", hook.with(vars{
+			"CODEBUILD_WEBHOOK_EVENT": "PULL_REQUEST_MERGED", "CODEBUILD_WEBHOOK_TRIGGER": "pr/7", "CODEBUILD_SOURCE_VERSION": "pr/7",
+			"CODEBUILD_WEBHOOK_BASE_REF": "refs/heads/main", "CODEBUILD_WEBHOOK_HEAD_REF": "refs/heads/feature",
+		}), event(func(ev *cienv.Event) {
+			ev.Kind, ev.Name, ev.PullRequest, ev.Base, ev.Branch = cienv.PullRequest, "PULL_REQUEST_MERGED", "7", "main", "feature"
 		})},
 		{"by hand, a pull request", job.with(vars{"CODEBUILD_INITIATOR": "carol", "CODEBUILD_SOURCE_VERSION": "pr/7"}), event(func(ev *cienv.Event) {
 			ev.Kind, ev.Actor, ev.PullRequest = cienv.PullRequest, "carol", "7"
@@ -110,6 +129,10 @@ func TestAzure(t *testing.T) {
 			event(cienv.PullRequest, "Manual", func(ev *cienv.Event) { ev.PullRequest, ev.Fork = "55", true })},
 		{"push", job.with(vars{"BUILD_REASON": "IndividualCI", "BUILD_SOURCEBRANCH": "refs/heads/main"}), event(cienv.Push, "IndividualCI", onMain)},
 		{"batch", job.with(vars{"BUILD_REASON": "BatchedCI", "BUILD_SOURCEBRANCH": "refs/heads/main"}), event(cienv.Push, "BatchedCI", onMain)},
+		{"by another pipeline", job.with(vars{"BUILD_REASON": "ResourceTrigger", "BUILD_SOURCEBRANCH": "refs/heads/main"}),
+			event(cienv.Manual, "ResourceTrigger", onMain)},
+		{"tag by hand", job.with(vars{"BUILD_REASON": "Manual", "BUILD_SOURCEBRANCH": "refs/tags/v1"}),
+			event(cienv.Tag, "Manual", func(ev *cienv.Event) { ev.Tag = "v1" })},
 		{"schedule", job.with(vars{"BUILD_REASON": "Schedule", "BUILD_SOURCEBRANCH": "refs/heads/main"}), event(cienv.Schedule, "Schedule", onMain)},
 		{"manual", job.with(vars{"BUILD_REASON": "Manual", "BUILD_SOURCEBRANCH": "refs/heads/main"}), event(cienv.Manual, "Manual", onMain)},
 		{"tag", job.with(vars{"BUILD_REASON": "IndividualCI", "BUILD_SOURCEBRANCH": "refs/tags/v1"}),
@@ -167,6 +190,7 @@ func TestDrone(t *testing.T) {
 		{"push", job.with(vars{"DRONE_BUILD_EVENT": "push"}), event(cienv.Push, "push", nil)},
 		{"cron", job.with(vars{"DRONE_BUILD_EVENT": "cron"}), event(cienv.Schedule, "cron", nil)},
 		{"custom", job.with(vars{"DRONE_BUILD_EVENT": "custom"}), event(cienv.Manual, "custom", nil)},
+		{"promote", job.with(vars{"DRONE_BUILD_EVENT": "promote", "DRONE_DEPLOY_TO": "production"}), event(cienv.Manual, "promote", nil)},
 		{"pull request", job.with(vars{"DRONE_BUILD_EVENT": "pull_request", "DRONE_PULL_REQUEST": "42", "DRONE_SOURCE_BRANCH": "feature/develop"}),
 			event(cienv.PullRequest, "pull_request", func(ev *cienv.Event) { ev.PullRequest, ev.Branch, ev.Base = "42", "feature/develop", "main" })},
 		{"tag", job.with(vars{"DRONE_BUILD_EVENT": "tag", "DRONE_TAG": "v1"}),
@@ -193,6 +217,12 @@ func TestWoodpecker(t *testing.T) {
 		{"push", job.with(vars{"CI_PIPELINE_EVENT": "push"}), event(cienv.Push, "push", nil)},
 		{"cron", job.with(vars{"CI_PIPELINE_EVENT": "cron"}), event(cienv.Schedule, "cron", nil)},
 		{"manual", job.with(vars{"CI_PIPELINE_EVENT": "manual"}), event(cienv.Manual, "manual", nil)},
+		{"deployment", job.with(vars{"CI_PIPELINE_EVENT": "deployment"}), event(cienv.Manual, "deployment", nil)},
+		{"release", job.with(vars{"CI_PIPELINE_EVENT": "release", "CI_COMMIT_TAG": "v1"}),
+			event(cienv.Tag, "release", func(ev *cienv.Event) { ev.Tag, ev.Branch = "v1", "" })},
+		{"closed pull request", job.with(vars{
+			"CI_PIPELINE_EVENT": "pull_request_closed", "CI_COMMIT_PULL_REQUEST": "1", "CI_COMMIT_SOURCE_BRANCH": "issue-branch", "CI_COMMIT_TARGET_BRANCH": "main",
+		}), event(cienv.PullRequest, "pull_request_closed", func(ev *cienv.Event) { ev.PullRequest, ev.Branch, ev.Base = "1", "issue-branch", "main" })},
 		{"pull request", job.with(vars{
 			"CI_PIPELINE_EVENT": "pull_request", "CI_COMMIT_PULL_REQUEST": "1", "CI_COMMIT_SOURCE_BRANCH": "issue-branch", "CI_COMMIT_TARGET_BRANCH": "main",
 		}), event(cienv.PullRequest, "pull_request", func(ev *cienv.Event) { ev.PullRequest, ev.Branch, ev.Base = "1", "issue-branch", "main" })},
