@@ -59,6 +59,9 @@ func (k *bake) capture(ctx context.Context) error {
 			{ResourceType: types.ResourceTypeImage, Tags: tags}, {ResourceType: types.ResourceTypeSnapshot, Tags: tags},
 		},
 	}
+	for _, v := range k.req.Base.Volumes { // on the machine all of them go with it; in the image they do as the base has it
+		in.BlockDeviceMappings = append(in.BlockDeviceMappings, types.BlockDeviceMapping{DeviceName: aws.String(v.Device), Ebs: &types.EbsBlockDevice{DeleteOnTermination: aws.Bool(v.DeleteOnTermination)}})
+	}
 	id, err := k.createImage(ctx, in)
 	if images.Code(err) == "InvalidAMIName.Duplicate" {
 		// By this very call, when its first answer was lost and the SDK repeated it: then the image has our tags.

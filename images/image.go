@@ -32,7 +32,8 @@ type Image struct {
 	Snapshots    []string // ids of the backing snapshots; empty while pending
 	RootDevice   string
 	DiskGiB      int32
-	SourceID     string // of a copy
+	Volumes      []Volume // besides the root
+	SourceID     string   // of a copy
 	SourceRegion string
 	Deprecated   time.Time // from when on; zero: it is not, and is not going to be
 	LastLaunched time.Time // seen by the owner only, and up to a day late; zero: never, or not lately known (ec2-api, Image)
@@ -50,6 +51,12 @@ type Image struct {
 	Confirmed            Promoted // a later commit of main that wanted the image which was the default already
 
 	Tags map[string]string // all of them
+}
+
+// Volume is an EBS volume that a launch of an image makes besides the root.
+type Volume struct {
+	Device              string // as /dev/sdf
+	DeleteOnTermination bool   // false: it stays when the instance goes
 }
 
 // Promoted is the promotion that made an image the default of its role.

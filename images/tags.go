@@ -95,8 +95,10 @@ func fromEC2(loc Location, e types.Image) Image {
 		if id := aws.ToString(m.Ebs.SnapshotId); id != "" {
 			img.Snapshots = append(img.Snapshots, id)
 		}
-		if aws.ToString(m.DeviceName) == img.RootDevice {
+		if device := aws.ToString(m.DeviceName); device == img.RootDevice {
 			img.DiskGiB = aws.ToInt32(m.Ebs.VolumeSize)
+		} else {
+			img.Volumes = append(img.Volumes, Volume{Device: device, DeleteOnTermination: aws.ToBool(m.Ebs.DeleteOnTermination)})
 		}
 	}
 	for _, t := range e.Tags {

@@ -40,10 +40,16 @@ const packerTemplate = `{
     "snapshot_users": ["222222222222"],
     "tags": {"role": "web", "base": "{{ .SourceAMI }}"},
     "snapshot_tags": {"role": "web-disk"},
-    "run_tags": {"purpose": "bake"}
+    "run_tags": {"purpose": "bake"},
+    "launch_block_device_mappings": [{"device_name": "/dev/sdf", "volume_size": 1, "volume_type": "gp2", "delete_on_termination": true}],
+    "ami_block_device_mappings": [
+      {"device_name": "/dev/sdf", "volume_size": 1, "volume_type": "gp2", "delete_on_termination": true},
+      {"device_name": "/dev/sdg", "volume_size": 2, "volume_type": "gp2", "delete_on_termination": true}
+    ]
   }],
   "provisioners": [
-    {"type": "shell", "inline": ["cloud-init status --wait", "echo by shell | sudo tee /etc/baked-by-shell"]},
+    {"type": "shell", "inline": ["cloud-init status --wait", "echo by shell | sudo tee /etc/baked-by-shell",
+      "sudo mkfs.ext4 -q /dev/xvdf", "sudo mount /dev/xvdf /mnt", "echo on the volume | sudo tee /mnt/data", "sudo umount /mnt"]},
     {"type": "ansible", "playbook_file": "play.yml", "use_proxy": false, "user": "admin"},
     {"type": "shell", "inline": ["{{user ` + "`last`" + `}}"]}
   ]
@@ -58,7 +64,8 @@ const packerPlay = `- hosts: all
 `
 
 // TestPacker bakes with Debian's Packer on real machines, over SSH: the image is there in both Regions, shared and
-// tagged, the other account can launch the copy and finds in it what both provisioners did, and nothing temporary stays;
+// tagged, the other account can launch the copy and finds in it what both provisioners did, on the root and on the volume besides
+// it, and the empty volume that the template adds; and nothing temporary stays;
 // nor does anything after a provisioner that fails.
 func TestPacker(t *testing.T) {
 	if testing.Short() {
@@ -98,7 +105,7 @@ func (w *realWorld) packer(t *testing.T, args ...string) (code int, stdout, stde
 	return w.try(t, w.dir, all...)
 }
 
-// requireOnlyImages: of all that a bake makes in a Region, there are the named images with a snapshot each, and no more.
+// requireOnlyImages: of all that a bake makes in a Region, there are the named images with a snapshot of each of the two volumes, and no more.
 func (w *realWorld) requireOnlyImages(t *testing.T, region string, names ...string) (last types.Image) {
 	t.Helper()
 	api := w.ec2(t, images.Location{Account: "111111111111", Region: region})
@@ -111,7 +118,7 @@ func (w *realWorld) requireOnlyImages(t *testing.T, region string, names ...stri
 	require.Equal(t, names, have, region)
 	snapshots, err := api.DescribeSnapshots(t.Context(), &ec2.DescribeSnapshotsInput{OwnerIds: []string{"self"}})
 	require.NoError(t, err)
-	require.Len(t, snapshots.Snapshots, len(names), region)
+	require.Len(t, snapshots.Snapshots, 2*len(names), region)
 	w.poll(t, "the volumes of "+region+" to go, soon after their instances", func(ctx context.Context) (bool, error) {
 		volumes, err := api.DescribeVolumes(ctx, nil)
 		return err == nil && len(volumes.Volumes) == 0, err
@@ -141,18 +148,29 @@ func (w *realWorld) requirePacked(t *testing.T, region string, img types.Image) 
 	}
 	require.Equal(t, "web", tags["role"])
 	require.Regexp(t, "^ami-", tags["base"])
-	snapshot := img.BlockDeviceMappings[0].Ebs.SnapshotId
-	disks, err := api.DescribeSnapshots(t.Context(), &ec2.DescribeSnapshotsInput{SnapshotIds: []string{*snapshot}})
+	launch, err := api.DescribeImageAttribute(t.Context(), &ec2.DescribeImageAttributeInput{ImageId: img.ImageId, Attribute: "launchPermission"})
 	require.NoError(t, err)
-	tags = map[string]string{}
+	require.Equal(t, []types.LaunchPermission{{UserId: aws.String("222222222222")}}, launch.LaunchPermissions)
+	require.Len(t, img.BlockDeviceMappings, 3)
+	for _, d := range img.BlockDeviceMappings {
+		if *d.DeviceName == "/dev/sdg" {
+			require.Nil(t, d.Ebs.SnapshotId, "an empty volume")
+			continue
+		}
+		requirePackedSnapshot(t, api, d.Ebs.SnapshotId)
+	}
+}
+
+func requirePackedSnapshot(t *testing.T, api *ec2.Client, id *string) {
+	t.Helper()
+	disks, err := api.DescribeSnapshots(t.Context(), &ec2.DescribeSnapshotsInput{SnapshotIds: []string{*id}})
+	require.NoError(t, err)
+	tags := map[string]string{}
 	for _, tag := range disks.Snapshots[0].Tags {
 		tags[*tag.Key] = *tag.Value
 	}
 	require.Equal(t, "web-disk", tags["role"])
-	launch, err := api.DescribeImageAttribute(t.Context(), &ec2.DescribeImageAttributeInput{ImageId: img.ImageId, Attribute: "launchPermission"})
-	require.NoError(t, err)
-	require.Equal(t, []types.LaunchPermission{{UserId: aws.String("222222222222")}}, launch.LaunchPermissions)
-	create, err := api.DescribeSnapshotAttribute(t.Context(), &ec2.DescribeSnapshotAttributeInput{SnapshotId: snapshot, Attribute: "createVolumePermission"})
+	create, err := api.DescribeSnapshotAttribute(t.Context(), &ec2.DescribeSnapshotAttributeInput{SnapshotId: id, Attribute: "createVolumePermission"})
 	require.NoError(t, err)
 	require.Equal(t, []types.CreateVolumePermission{{UserId: aws.String("222222222222")}}, create.CreateVolumePermissions)
 }
@@ -168,7 +186,7 @@ func (w *realWorld) requireMarks(t *testing.T, loc images.Location, img types.Im
 	require.NoError(t, err)
 	defer func() { require.NoError(t, m.Close(t.Context())) }()
 	require.NoError(t, m.WaitBooted(t.Context(), "cloud-init", nil))
-	marks, err := w.command(w.dir, "ssh", "-F", m.SSHConfig, "-l", "admin", m.Address, "cat /etc/baked-by-shell /etc/baked-by-ansible").CombinedOutput()
+	marks, err := w.command(w.dir, "ssh", "-F", m.SSHConfig, "-l", "admin", m.Address, "cat /etc/baked-by-shell /etc/baked-by-ansible; sudo mount /dev/sdf /mnt; cat /mnt/data; sudo blockdev --getsize64 /dev/sdg").CombinedOutput()
 	require.NoError(t, err, string(marks))
-	require.Equal(t, "by shell\nby Ansible\n", string(marks))
+	require.Equal(t, "by shell\nby Ansible\non the volume\n2147483648\n", string(marks))
 }

@@ -129,6 +129,9 @@ func (m *Machine) runInput() (*ec2.RunInstancesInput, error) {
 		}
 		in.BlockDeviceMappings = []types.BlockDeviceMapping{{DeviceName: aws.String(s.Image.RootDevice), Ebs: ebs}}
 	}
+	for _, v := range s.Image.Volumes { // none of a temporary machine's stays
+		in.BlockDeviceMappings = append(in.BlockDeviceMappings, types.BlockDeviceMapping{DeviceName: aws.String(v.Device), Ebs: &types.EbsBlockDevice{DeleteOnTermination: aws.Bool(true)}})
+	}
 	return in, nil
 }
 

@@ -160,6 +160,10 @@ func (c *Cloud) RunInstances(ctx context.Context, in *ec2.RunInstancesInput, _ .
 			SecurityGroups:   []types.GroupIdentifier{{GroupId: aws.String(in.SecurityGroupIds[0])}},
 			PrivateIpAddress: aws.String(fmt.Sprintf("127.0.0.%d", 2+len(c.instances))),
 		}
+		for _, d := range in.BlockDeviceMappings {
+			i.BlockDeviceMappings = append(i.BlockDeviceMappings, types.InstanceBlockDeviceMapping{DeviceName: d.DeviceName,
+				Ebs: &types.EbsInstanceBlockDevice{DeleteOnTermination: d.Ebs.DeleteOnTermination}})
+		}
 		if c.BeforeRun != nil {
 			if err := c.BeforeRun(i); err != nil {
 				return nil, err

@@ -25,8 +25,9 @@ func (c *Cloud) CreateImage(ctx context.Context, in *ec2.CreateImageInput, _ ...
 		c.images[id] = &types.Image{
 			ImageId: &id, Name: in.Name, State: types.ImageStatePending, SourceInstanceId: in.InstanceId, OwnerId: aws.String("111111111111"),
 			Architecture: types.ArchitectureValuesX8664, RootDeviceName: aws.String("/dev/xvda"),
-			Tags:                tagsOf(in.TagSpecifications, types.ResourceTypeImage),
-			BlockDeviceMappings: []types.BlockDeviceMapping{{DeviceName: aws.String("/dev/xvda"), Ebs: &types.EbsBlockDevice{SnapshotId: &snap, VolumeSize: aws.Int32(8)}}},
+			Tags: tagsOf(in.TagSpecifications, types.ResourceTypeImage),
+			BlockDeviceMappings: append([]types.BlockDeviceMapping{{DeviceName: aws.String("/dev/xvda"), Ebs: &types.EbsBlockDevice{SnapshotId: &snap, VolumeSize: aws.Int32(8)}}},
+				in.BlockDeviceMappings...),
 		}
 		return &ec2.CreateImageOutput{ImageId: &id}, nil
 	})

@@ -14,7 +14,6 @@
 //     or anybody's firewall and without ip_forward, and its DNS proxy uses the host's resolver, whatever that is.
 //   - The commands ip and nft are used instead of a netlink library: a batch of each is one process for many steps, and both are
 //     needed for looking around anyway.
-//
 //   - A volume besides the root is a loop device that the machine has under the volume's names (/dev/sdf, /dev/xvdf, /dev/disk/by-id/...). A process in
 //     the shell's PID namespace holds it open: with the machine it ends, and the kernel frees the device. Volumes are attached and detached while
 //     the machine runs, too. Partitions of a volume have no devices, and as there is no udev, file systems are not found by label or UUID.

@@ -16,25 +16,29 @@ import (
 	"github.com/imgops/imgops/images"
 )
 
-// Register makes an available image in a location, with a snapshot of its own and the tags of a build; where img.Verified
+// Register makes an available image in a location, with a snapshot of its own for the root and each of img.Volumes, and the tags of a build; where img.Verified
 // is set, also with those of a verification. It returns the image as EC2 shows it. img.Tags are set, too.
 func (c *Cloud) Register(t *testing.T, at images.Location, img images.Image) images.Image {
 	t.Helper()
 	return c.RegisterAll(t, at, img)[0]
 }
 
-// RegisterAll makes many images of one snapshot: quick, but none of them is the only one of its snapshot.
+// RegisterAll makes many images of the snapshots of the first: quick, but none of them is the only one of its snapshot.
 func (c *Cloud) RegisterAll(t *testing.T, at images.Location, list ...images.Image) []images.Image {
 	t.Helper()
 	ctx := t.Context()
 	api, err := c.EC2(ctx, at)
 	require.NoError(t, err)
-	snapshot := c.snapshot(t, api, at.Region, list[0])
+	devices := []types.BlockDeviceMapping{{DeviceName: aws.String("/dev/xvda"), Ebs: &types.EbsBlockDevice{SnapshotId: aws.String(c.snapshot(t, api, at.Region, list[0]))}}}
+	for _, v := range list[0].Volumes {
+		devices = append(devices, types.BlockDeviceMapping{DeviceName: aws.String(v.Device),
+			Ebs: &types.EbsBlockDevice{SnapshotId: aws.String(c.snapshot(t, api, at.Region, list[0])), DeleteOnTermination: aws.Bool(v.DeleteOnTermination)}})
+	}
 	var ids []string
 	for _, img := range list {
 		in := &ec2.RegisterImageInput{
 			Name: aws.String(img.Name), RootDeviceName: aws.String("/dev/xvda"), Architecture: types.ArchitectureValuesX8664,
-			BlockDeviceMappings: []types.BlockDeviceMapping{{DeviceName: aws.String("/dev/xvda"), Ebs: &types.EbsBlockDevice{SnapshotId: aws.String(snapshot)}}},
+			BlockDeviceMappings: devices,
 			TagSpecifications:   []types.TagSpecification{{ResourceType: types.ResourceTypeImage, Tags: images.EC2Tags(tags(img))}},
 		}
 		eventually(t, func(ctx context.Context) error {
