@@ -15,7 +15,7 @@ type conditionOptions struct {
 
 func (o *conditionOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.latency, "latency", "", "take the time that AWS takes, times a factor: `aws[:FACTOR]`")
-	f.StringVar(&o.consistency, "consistency", "", "let reads lag behind as on AWS, times a factor: `aws[:FACTOR]`")
+	f.StringVar(&o.consistency, "consistency", "", "let reads lag behind and pages come empty as on AWS; the lag times a factor: `aws[:FACTOR]`")
 	f.StringVar(&o.throttle, "throttle", "", "refuse calls that come too fast, by the limits of `aws`")
 	f.StringArrayVar(&o.faults, "fault", nil, "let calls go wrong by a `RULE`, which can be repeated: "+sandbox.FaultSyntax+"\n")
 	f.Uint64Var(&o.seed, "seed", 1, "the `number` from which latencies, lags and faults are drawn: the same one gives the same again")

@@ -21,6 +21,30 @@ func (s *simulation) lag(q *call) time.Duration {
 	return scaled(scaled(maxLag, s.draw("lag "+q.action)), s.Consistency)
 }
 
+// What becomes of a page, beside holding what was asked for.
+const (
+	pageWhole  = iota
+	pageEmpty  // nothing, and a token
+	pageUnsure // all that is left, and a token to an empty page
+)
+
+// pageFate: with the consistency of AWS, one page in four is empty and has a token all the same, since EC2 looks at so many resources
+// for one page, whether the filters fit or not (boto/boto3#2888, aws/aws-sdk-core-ruby#196), and one last page in four has a token, since
+// what comes after it was not looked for (aws/aws-sdk-js#939). SSM's pages are filtered always, by ssm_list.go.
+func (q *call) pageFate() int {
+	s := q.simulation
+	if s == nil || s.Consistency == 0 || q.service != "ec2" {
+		return pageWhole
+	}
+	switch d := s.draw("page " + q.action); {
+	case d < 0.25:
+		return pageEmpty
+	case d < 0.5:
+		return pageUnsure
+	}
+	return pageWhole
+}
+
 // unseen: what was made at that time is not there yet for this call. It is not asked where a name or a token must be
 // unique: those checks are strict on AWS too.
 func (q *call) unseen(made time.Time) bool { return q.lag > 0 && q.now.Sub(made) < q.lag }

@@ -27,3 +27,21 @@ func EndpointOf(host string) string {
 	}
 	return e.Service + " " + e.Region + " " + e.Bucket
 }
+
+// Filters are the filters that each call of EC2 has, without those of tags.
+func Filters() map[string][]string {
+	all := map[string][]string{
+		"DescribeSecurityGroups": named(groupFilters), "DescribeSecurityGroupRules": named(ruleFilters), "DescribeImages": append(named(imageFilters), "image-allowed"),
+		"DescribeImageUsageReports": named(reportFilters), "DescribeImageUsageReportEntries": named(entryFilters),
+		"DescribeInstances":                      append(named(instanceFilters), "instance.group-name", "network-interface.group-name", "tpm-support"),
+		"DescribeIamInstanceProfileAssociations": named(profileFilters), "DescribeInstanceStatus": named(statusFilters),
+		"DescribeInstanceTypes": named(typeFilters), "DescribeInstanceTypeOfferings": named(offeringFilters), "DescribeKeyPairs": named(keyFilters),
+		"DescribeVpcs": named(vpcFilters), "DescribeSubnets": named(subnetFilters), "DescribeNetworkInterfaces": named(interfaceFilters),
+		"DescribeRouteTables": named(routeTableFilters), "DescribeInternetGateways": named(gatewayFilters), "DescribeRegions": named(regionFilters),
+		"DescribeAvailabilityZones": named(zoneFilters), "DescribeSnapshots": named(snapshotFilters), "DescribeTags": named(tagFilters),
+		"DescribeLaunchTemplates": named(templateFilters), "DescribeLaunchTemplateVersions": named(versionFilters), "DescribeVolumes": named(volumeFilters),
+	}
+	return all
+}
+
+func named[T any](f fields[T]) []string { return slices.Collect(maps.Keys(f)) }

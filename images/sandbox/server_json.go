@@ -44,8 +44,11 @@ func (c *Cloud) runJSON(r *http.Request, s scope, body []byte, requestID string)
 			"TrentService.ListKeys); this request has no such header, and its body is %s", s.Service, cmp.Or(r.Header.Get("Content-Type"), "of no type"))
 	}
 	do, known := jsonServices[jsonTargets[service]][action]
-	if !known {
-		return action, nil, fail("UnknownOperationException", "The action %s of service %s is not in this sandbox, which has %s", action, s.Service, services)
+	switch {
+	case !known && here(s.Service):
+		return action, nil, fail("UnknownOperationException", "The action %s is not in this sandbox", r.Header.Get("X-Amz-Target"))
+	case !known:
+		return action, nil, fail("UnknownOperationException", "The action %s of service %s is not in this sandbox, which has %s", r.Header.Get("X-Amz-Target"), s.Service, services)
 	}
 	answer, err := c.perform(c.newCall(r, who, s, action, requestID), do, func(in any) error { return decodeJSON(body, in) })
 	return action, answer, err
