@@ -33,7 +33,7 @@ func Filters() map[string][]string {
 	all := map[string][]string{
 		"DescribeSecurityGroups": named(groupFilters), "DescribeSecurityGroupRules": named(ruleFilters), "DescribeImages": append(named(imageFilters), "image-allowed"),
 		"DescribeImageUsageReports": named(reportFilters), "DescribeImageUsageReportEntries": named(entryFilters),
-		"DescribeInstances":                      append(named(instanceFilters), "instance.group-name", "network-interface.group-name", "tpm-support"),
+		"DescribeInstances":                      named((&call{}).instanceFilters()),
 		"DescribeIamInstanceProfileAssociations": named(profileFilters), "DescribeInstanceStatus": named(statusFilters),
 		"DescribeInstanceTypes": named(typeFilters), "DescribeInstanceTypeOfferings": named(offeringFilters), "DescribeKeyPairs": named(keyFilters),
 		"DescribeVpcs": named(vpcFilters), "DescribeSubnets": named(subnetFilters), "DescribeNetworkInterfaces": named(interfaceFilters),

@@ -23,6 +23,8 @@ var filterTable = map[string]map[string]string{
 	"DescribeInstances": {
 		"affinity": "", "architecture": "architecture", "availability-zone": "placement/availabilityZone", "availability-zone-id": "placement/availabilityZoneId",
 		"block-device-mapping.device-name": "blockDeviceMapping/item/deviceName", "block-device-mapping.volume-id": "blockDeviceMapping/item/ebs/volumeId",
+		"block-device-mapping.attach-time": "blockDeviceMapping/item/ebs/attachTime", "block-device-mapping.status": "blockDeviceMapping/item/ebs/status",
+		"block-device-mapping.delete-on-termination": "blockDeviceMapping/item/ebs/deleteOnTermination",
 		"boot-mode": "bootMode", "capacity-reservation-id": "",
 		"capacity-reservation-specification.capacity-reservation-preference": "capacityReservationSpecification/capacityReservationPreference",
 		"client-token": "clientToken", "dns-name": "", "ebs-optimized": "ebsOptimized", "ena-support": "enaSupport", "enclave-options.enabled": "enclaveOptions/enabled",
