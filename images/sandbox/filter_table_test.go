@@ -57,6 +57,7 @@ var filterTable = map[string]map[string]string{
 	"DescribeVolumes": {
 		"attachment.delete-on-termination": "attachmentSet/item/deleteOnTermination", "attachment.device": "attachmentSet/item/device",
 		"attachment.instance-id": "attachmentSet/item/instanceId", "attachment.status": "attachmentSet/item/status", "availability-zone": "availabilityZone",
+		"attachment.attach-time": "attachmentSet/item/attachTime", "availability-zone-id": "availabilityZoneId", "fast-restored": "=false", "multi-attach-enabled": "multiAttachEnabled",
 		"create-time": "createTime", "encrypted": "encrypted", "size": "size", "snapshot-id": "snapshotId", "status": "status", "volume-id": "volumeId", "volume-type": "volumeType",
 	},
 	"DescribeSnapshots": {
