@@ -158,7 +158,7 @@ func (c *Cleaner) Remove(ctx context.Context, list []Old, mine func() error, pro
 		if o.Snapshot != "" {
 			err = removeSnapshot(ctx, api, o.Snapshot)
 		} else {
-			err = removeImage(ctx, api, o.Image, c.Clock())
+			err = c.removeImage(ctx, api, o.Image)
 		}
 		if err != nil {
 			return gone, fmt.Errorf("removing %s in %s: %w", o.ID(), o.Location, err)
@@ -166,4 +166,18 @@ func (c *Cleaner) Remove(ctx context.Context, list []Old, mine func() error, pro
 		gone = append(gone, o)
 	}
 	return gone, nil
+}
+
+// removeImage removes an image. That it was rejected is kept.
+func (c *Cleaner) removeImage(ctx context.Context, api removalAPI, img Image) error {
+	if img.Rejected != "" && img.Location == c.Query.Build {
+		parameters, err := c.Clients.SSM(ctx, img.Location)
+		if err != nil {
+			return fmt.Errorf("connecting to SSM of %s: %w", img.Location, err)
+		}
+		if err := keepRejection(ctx, parameters, img, c.Clock()); err != nil {
+			return err
+		}
+	}
+	return removeImage(ctx, api, img, c.Clock())
 }

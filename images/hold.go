@@ -78,13 +78,13 @@ func OpenHolds(ctx context.Context, clients Clients, build Location, fleet strin
 // ten roles; for more it reads the fleet's parameters in pages.
 func (h *Holds) Of(ctx context.Context, roles ...string) (map[string]Hold, error) {
 	if len(roles) > 10 {
-		_, found, err := h.pointers.everything(ctx)
-		for role := range found {
+		all, err := h.pointers.everything(ctx)
+		for role := range all.holds {
 			if !slices.Contains(roles, role) {
-				delete(found, role)
+				delete(all.holds, role)
 			}
 		}
-		return found, err
+		return all.holds, err
 	}
 	found := map[string]Hold{}
 	if len(roles) == 0 {

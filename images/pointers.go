@@ -62,29 +62,39 @@ func PointerName(fleet, role string) string { return "/imgops/" + fleet + "/" + 
 
 // All reads every pointer of the fleet, keyed by role.
 func (p *Pointers) All(ctx context.Context) (map[string]Pointer, error) {
-	pointers, _, err := p.everything(ctx)
-	return pointers, err
+	found, err := p.everything(ctx)
+	return found.pointers, err
 }
 
-// everything reads the fleet's parameters in the location: the pointers, and in the build location the holds, too.
-func (p *Pointers) everything(ctx context.Context) (map[string]Pointer, map[string]Hold, error) {
-	pointers, holds := map[string]Pointer{}, map[string]Hold{}
+// parameters are those of a fleet in a location.
+type parameters struct {
+	pointers map[string]Pointer // by role
+	holds    map[string]Hold    // by role; in the build location
+	removed  []Image            // of which only the rejections are kept; in the build location
+}
+
+// everything reads the fleet's parameters in the location.
+func (p *Pointers) everything(ctx context.Context) (parameters, error) {
+	found := parameters{pointers: map[string]Pointer{}, holds: map[string]Hold{}}
 	in := &ssm.GetParametersByPathInput{Path: aws.String("/imgops/" + p.fleet), Recursive: aws.Bool(true), MaxResults: aws.Int32(10)}
 	for pages := ssm.NewGetParametersByPathPaginator(p.api, in); pages.HasMorePages(); {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return nil, nil, fmt.Errorf("reading the pointers of fleet %s in %s: %w", p.fleet, p.loc, err)
+			return parameters{}, fmt.Errorf("reading the pointers of fleet %s in %s: %w", p.fleet, p.loc, err)
 		}
 		for _, e := range page.Parameters {
 			if role, ok := p.roleOf(aws.ToString(e.Name)); ok {
-				pointers[role] = p.pointer(role, e)
+				found.pointers[role] = p.pointer(role, e)
 			}
 			if role, ok := heldRole(p.fleet, aws.ToString(e.Name)); ok {
-				holds[role] = readHold(role, e)
+				found.holds[role] = readHold(role, e)
+			}
+			if img, ok := readRejection(p.fleet, e); ok {
+				found.removed = append(found.removed, img)
 			}
 		}
 	}
-	return pointers, holds, nil
+	return found, nil
 }
 
 // Of reads the pointers of some roles, ten in a call (the most that SSM takes), keyed by role. A role without a pointer

@@ -19,6 +19,9 @@ type View struct {
 	Pointers map[Location]map[string]Pointer
 	Seen     map[Location]map[string]Image
 	Holds    map[string]Hold // by role
+	// Removed are images of the build location that were rejected and are gone: what is known of them is their id, role,
+	// digest and rejection.
+	Removed []Image
 }
 
 // lookParallel bounds the calls in flight. Locations are different accounts or Regions, so different rate limits.
@@ -36,15 +39,15 @@ func Look(ctx context.Context, clients Clients, q Query) (View, error) {
 	var work []func(context.Context) error
 	for _, loc := range q.locations() {
 		work = append(work, func(ctx context.Context) error {
-			pointers, holds, seen, err := lookAt(ctx, clients, q.Fleet, loc)
+			found, seen, err := lookAt(ctx, clients, q.Fleet, loc)
 			if err != nil {
 				return err
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			v.Pointers[loc], v.Seen[loc] = pointers, seen
+			v.Pointers[loc], v.Seen[loc] = found.pointers, seen
 			if loc == q.Build {
-				v.Holds = holds
+				v.Holds, v.Removed = found.holds, found.removed
 			}
 			return nil
 		})
@@ -63,10 +66,10 @@ func Look(ctx context.Context, clients Clients, q Query) (View, error) {
 	}
 	if !slices.Contains(q.locations(), q.Build) && len(q.Want) > 0 {
 		work = append(work, func(ctx context.Context) error {
-			holds, err := allHolds(ctx, clients, q)
+			found, err := lookAtHome(ctx, clients, q)
 			mu.Lock()
 			defer mu.Unlock()
-			v.Holds = holds
+			v.Holds, v.Removed = found.holds, found.removed
 			return err
 		})
 	}
@@ -104,27 +107,26 @@ func (v View) addYoung(ctx context.Context, clients Clients, q Query) error {
 	return errors.Join(errs...)
 }
 
-// lookAt reads one location: its pointers, the holds that are kept beside them, and the images that it sees of those
-// that the pointers name.
-func lookAt(ctx context.Context, clients Clients, fleet string, loc Location) (map[string]Pointer, map[string]Hold, map[string]Image, error) {
+// lookAt reads one location: its parameters, and the images that it sees of those that the pointers name.
+func lookAt(ctx context.Context, clients Clients, fleet string, loc Location) (parameters, map[string]Image, error) {
 	pointers, err := OpenPointers(ctx, clients, loc, fleet)
 	if err != nil {
-		return nil, nil, nil, err
+		return parameters{}, nil, err
 	}
-	found, holds, err := pointers.everything(ctx)
+	found, err := pointers.everything(ctx)
 	if err != nil {
-		return nil, nil, nil, err
+		return found, nil, err
 	}
 	catalogue, err := Open(ctx, clients, loc)
 	if err != nil {
-		return nil, nil, nil, err
+		return found, nil, err
 	}
 	var ids []string
-	for _, p := range found {
+	for _, p := range found.pointers {
 		ids = append(ids, p.Image)
 	}
 	seen, err := catalogue.Get(ctx, ids...)
-	return found, holds, seen, err
+	return found, seen, err
 }
 
 func ownImages(ctx context.Context, clients Clients, fleet string, loc Location) ([]Image, error) {
@@ -135,13 +137,13 @@ func ownImages(ctx context.Context, clients Clients, fleet string, loc Location)
 	return catalogue.OfFleet(ctx, fleet)
 }
 
-func allHolds(ctx context.Context, clients Clients, q Query) (map[string]Hold, error) {
-	holds, err := OpenHolds(ctx, clients, q.Build, q.Fleet)
+// lookAtHome reads the parameters of a build location that is no target: the holds and rejections.
+func lookAtHome(ctx context.Context, clients Clients, q Query) (parameters, error) {
+	pointers, err := OpenPointers(ctx, clients, q.Build, q.Fleet)
 	if err != nil {
-		return nil, err
+		return parameters{}, err
 	}
-	_, found, err := holds.pointers.everything(ctx)
-	return found, err
+	return pointers.everything(ctx)
 }
 
 // homes lists where the fleet's images are.

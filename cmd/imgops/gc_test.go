@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/imgops/imgops/images"
 )
 
 // TestOldImages has gc show, and with --images remove, what retention no longer keeps.
@@ -57,4 +59,21 @@ func TestOldImages(t *testing.T) {
 	// The way back is still there.
 	w.do(exitDone, "rollback", "web", "--reason", "further", "--to", made[1])
 	w.requireDefaults(made[1], "held")
+
+	// A revert to the recipe of the rejected image, which is gone, brings it back only on purpose.
+	w.do(exitDone, "release", "web")
+	w.commit("four")
+	out, _ = w.do(exitDone, "plan", "-o", "json")
+	d := decode[[]images.Decision](t, out)[0]
+	require.Equal(t, []string{images.ActionNone, rejected}, []string{d.Action, d.Image})
+	require.Contains(t, d.Reason, "rejected: slow ("+rejected+"); change the recipe, or have it built anew")
+	code, _, errs := w.onPaper("ci", "--event", "push")
+	require.Equal(t, exitRefused, code, errs)
+	require.Contains(t, errs, "image "+rejected+" of its digest")
+	out, _ = w.do(exitDone, "show", "web", "-o", "json")
+	require.Contains(t, out, `"state": "removed"`)
+	w.requireDefaults(made[1], "behind")
+	again := w.bake()
+	w.do(exitDone, "ci", "--event", "push")
+	w.requireDefaults(again, "current")
 }

@@ -124,7 +124,7 @@ func (s *session) survey(ctx context.Context, list []*roles.Role) (survey, error
 	if err != nil {
 		return survey{}, err
 	}
-	own, defaults := slices.Clone(view.Own[s.home]), view.Defaults(q)
+	own, defaults := slices.Concat(view.Own[s.home], view.Removed), view.Defaults(q)
 	images.Taint(own)
 	var wanted []images.Wanted
 	for _, r := range roles.WithAncestors(list) {
