@@ -28,7 +28,7 @@ var (
 	ErrShallow = errors.New("shallow clone: history is missing")
 	// ErrUnrelated means that two revisions have no commit in common.
 	ErrUnrelated = errors.New("no merge base: the histories share no commit")
-	// ErrIncomplete means that content which a role consists of is not in this clone.
+	// ErrIncomplete means that content which a role consists of, or an object that Git must have, is not in this clone.
 	ErrIncomplete = errors.New("incomplete clone")
 	// ErrDamaged means that an object of the repository cannot be read, or is not what its name says.
 	ErrDamaged = errors.New("the object is damaged")

@@ -165,7 +165,7 @@ func TestCannotFetch(t *testing.T) {
 	c = o.clone([]string{"fetch", "-q", "--filter=blob:none", "origin"}, []string{"checkout", "-q", "main"}, gone)
 	repo, _ = c.fetching()
 	_, err = repo.Load(t.Context(), o.head)
-	require.ErrorContains(t, err, "a partial or damaged clone lacks it: run `git fetch --refetch` or `git fsck`")
+	require.ErrorContains(t, err, "it is partial or damaged; run `git fetch --refetch`, or `git fsck` to see what else is missing")
 	require.ErrorContains(t, err, "fetching it did not work: ")
 
 	c = o.clone([]string{"fetch", "-q", "--depth=1", "origin", "feature"}, []string{"checkout", "-q", "FETCH_HEAD"}, []string{"remote", "remove", "origin"})

@@ -203,7 +203,7 @@ func (r *Repo) historyError(doing string, err error) error {
 		}
 	}
 	if errors.Is(err, plumbing.ErrObjectNotFound) {
-		return fmt.Errorf("%s: %w; a damaged clone lacks it: run `git fsck`, and `git fetch --refetch` or clone anew", doing, err)
+		return fmt.Errorf("%s: %w (%w): it is damaged; run `git fetch --refetch`, or clone anew (`git fsck` lists what else is missing)", doing, ErrIncomplete, err)
 	}
 	return fmt.Errorf("%s: %w (%w); `git fsck` lists what else is, and `git fetch --refetch` or a new clone replaces it", doing, ErrDamaged, err)
 }

@@ -123,7 +123,7 @@ func (s *store) readLocked(kind plumbing.ObjectType, id plumbing.Hash) (data []b
 // objectError says what to do about an object that is not here, or is damaged.
 func objectError(kind plumbing.ObjectType, id plumbing.Hash, err error) error {
 	if errors.Is(err, plumbing.ErrObjectNotFound) {
-		return fmt.Errorf("reading %s %s: %w; a partial or damaged clone lacks it: run `git fetch --refetch` or `git fsck`", kind, id, err)
+		return fmt.Errorf("reading %s %s: %w (%w): it is partial or damaged; run `git fetch --refetch`, or `git fsck` to see what else is missing", kind, id, ErrIncomplete, err)
 	}
 	return fmt.Errorf("reading %s %s: %w (%w); `git fsck` lists what else is, and `git fetch --refetch` or a new clone replaces it", kind, id, ErrDamaged, err)
 }

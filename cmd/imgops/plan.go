@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -59,6 +60,7 @@ func (a *app) runPlan(ctx context.Context, o *planOptions, names []string) error
 		return err
 	}
 	s.noteAncestors(list, found)
+	s.noteDirty()
 	if err := a.printPlan(found, list, base, o.explain, warnings); err != nil {
 		return err
 	}
@@ -86,9 +88,25 @@ func (s *session) noteAncestors(list []*roles.Role, found survey) {
 	}
 }
 
+// noteDirty says that the plan is of a tree with uncommitted changes, and what comes of those.
+func (s *session) noteDirty() {
+	if !s.fleet.Dirty {
+		return
+	}
+	const most = 5
+	files := s.fleet.DirtyFiles
+	text := strings.Join(files[:min(len(files), most)], ", ")
+	if more := len(files) - most; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	s.note("this is the plan of a tree with uncommitted changes (%s): what is built of it can be verified and is never promoted; imgops promote, and ci on %s, refuse such a tree (exit 4)",
+		text, s.fleet.Config.Main)
+}
+
 // plannedRole is one role of `imgops plan -o json`.
 type plannedRole struct {
 	images.Decision
+	Dirty    bool           `json:"dirty,omitempty"` // the digest is of uncommitted changes
 	Changes  []roles.Change `json:"changes,omitempty"`
 	Warnings []string       `json:"warnings,omitempty"` // about the external base that the role starts from in the end
 }
@@ -97,8 +115,12 @@ func (a *app) printPlan(found survey, list []*roles.Role, base baseline, explain
 	t := table{Header: []string{"ROLE", "DIGEST", "ACTION", "IMAGE", "REASON"}}
 	data := []plannedRole{}
 	for _, r := range list {
-		p := plannedRole{Decision: found.decisions[r.Name], Warnings: warnings[r.Name]}
-		t.add(r.Name, short(r.Digest), p.Action, p.Image, p.Reason)
+		p := plannedRole{Decision: found.decisions[r.Name], Dirty: r.Dirty, Warnings: warnings[r.Name]}
+		reason := p.Reason
+		if r.Dirty {
+			reason += " (of uncommitted changes)"
+		}
+		t.add(r.Name, short(r.Digest), p.Action, p.Image, reason)
 		if explain {
 			p.Changes = base.explain(r)
 			for _, c := range p.Changes {
