@@ -56,6 +56,10 @@ var contract = []contractCase{
 	{"a ClientToken launches once", ec2API + "ec2-api-idempotency.html", "RunInstances ignores ClientToken", (*endpoint).launchTokens},
 	{"a security group in use stays", ec2API + "API_DeleteSecurityGroup.html", "a group in use is deleted", (*endpoint).groupInUse},
 	{"an image of an instance", ec2API + "API_CreateImage.html", "CreateImage does not know TagSpecifications for snapshots (HTTP 500)", (*endpoint).createImage},
+	{"volumes are attached and detached", ec2API + "API_AttachVolume.html", "a volume in use is attached once more", (*endpoint).attachments},
+	{"a volume is not found, nor the snapshot for one", ec2API + "errors-overview.html", "", (*endpoint).volumeErrors},
+	{"volumes that a launch adds stay, unless told", ec2UG + "preserving-volumes-on-termination.html", "an instance with block device mappings has no root volume", (*endpoint).launchVolumes},
+	{"an image of several volumes", ec2API + "API_RegisterImage.html", "RegisterImage drops the block device mappings", (*endpoint).imageVolumes},
 	{"callers have an identity, roles sessions with a name", "STS/latest/APIReference/API_AssumeRole.html", "RoleSessionName is not checked", (*endpoint).caller},
 }
 

@@ -158,3 +158,24 @@ func TestQEMUStartRollsBack(t *testing.T) {
 	require.NoError(t, l.driver.Stop(t.Context(), m.ID, true))
 	requireRunning(t, l.driver)
 }
+
+// A virtual machine has its volumes under their names, and what it writes there is on their disks.
+func TestQEMUVolumesBoot(t *testing.T) {
+	onRequest(t)
+	l := newQEMULab(t)
+	m := l.machine(1, l.baseDisk("disk"), "")
+	first, second := l.volume(1, "/dev/sdf"), l.volume(2, "xvdg")
+	m.Volumes = []Volume{first, second}
+	require.NoError(t, l.driver.Start(t.Context(), m))
+	c := l.login(m)
+	requireNames(t, c, first)
+	requireNames(t, c, second)
+	sh(t, c, "sudo mkfs.ext4 -q /dev/xvdf && sudo mount /dev/sdf /mnt && echo one | sudo tee /mnt/data && sudo umount /mnt; echo two | sudo dd of=/dev/xvdg conv=fsync")
+	stopped(t, l.driver, m.ID)
+	data, err := debugfs(t.Context(), first.Disk, "cat /data")
+	require.NoError(t, err)
+	require.Equal(t, "one\n", data)
+	raw, err := os.ReadFile(second.Disk)
+	require.NoError(t, err)
+	require.Equal(t, "two\n", string(raw[:4]))
+}
