@@ -14,11 +14,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// The pipeline files were checked once by hand against the schemas that there are: GitHub's, Travis CI's (SchemaStore),
-// GitLab's, CircleCI's, Buildkite's, Bitbucket's and Azure's (where AWSShellScript is an extension's task, unknown to
-// it; its booleans are strings there). None could be had for CodeBuild's buildspec.yml, nor a linter for the Jenkinsfile without
-// a Jenkins: it, and what --matrix jenkins prints, was parsed by Groovy 2.4 (GroovyShell.parse). These tests hold
-// what can be held here: GitHub's linter, the structure that imgops depends on, and the shell scripts, which are run.
+// These tests hold what can be held anywhere: GitHub's linter, the structure that imgops depends on, and the shell scripts, which
+// are run. TestPipelineSchemas has the systems' schemas; ci_runners_test.go has their runners.
 
 // rendered gives the files of a system, by path.
 func rendered(t *testing.T, system, image string) map[string]string {
@@ -89,6 +86,12 @@ func TestGitHubWorkflow(t *testing.T) {
 		require.NoError(t, err)
 		require.NotEmpty(t, found, "the linter finds nothing")
 	}
+	var out bytes.Buffer
+	linter, err := actionlint.NewLinter(&out, &actionlint.LinterOptions{})
+	require.NoError(t, err)
+	found, err := linter.Lint(".github/workflows/imgops.yml", []byte(matrixWorkflow(t)), nil)
+	require.NoError(t, err)
+	require.Empty(t, found, out.String())
 }
 
 // TestPipelineStructure holds what a pipeline must not lose: the history, a way to credentials, one main at a time.
