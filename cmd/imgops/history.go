@@ -63,7 +63,7 @@ func (a *app) runHistory(ctx context.Context, name string) error {
 		return err
 	})
 	if err != nil {
-		return err
+		return r.orUnknown(ctx, name, err)
 	}
 	list := r.explained(ctx, join(events, book.Events, images.Location{Account: r.config.Build.Account, Region: r.config.Build.Region}))
 	if !slices.ContainsFunc(list, func(e past) bool { return e.Action != images.EventHold && e.Action != ledger.ActionRelease }) {

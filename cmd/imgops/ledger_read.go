@@ -24,6 +24,8 @@ type reading struct {
 	config roles.Config
 	off    bool
 	synced bool
+
+	unasked error // why AWS was not asked, where it was not
 }
 
 // openReading opens the ledger of the fleet at hand, however broken its definitions are.
@@ -107,5 +109,22 @@ func (r *reading) ask(ctx context.Context, known bool, do func(context.Context) 
 		return err == nil, err
 	}
 	r.note("AWS was not asked, so this is what the ledger knows: %v", err)
+	r.unasked = err
 	return false, nil
+}
+
+// orUnknown is the error of an AWS that could not be asked about a role, unless the role is none of the fleet's: then it says
+// that first. AWS may know of one that was retired.
+func (r *reading) orUnknown(ctx context.Context, role string, err error) error {
+	if exitCode(ctx, err) != exitError {
+		return err
+	}
+	fleet, loadErr := r.repo.Load(ctx, "HEAD")
+	if loadErr != nil {
+		return err
+	}
+	if _, unknown := fleet.Select([]string{role}); unknown != nil {
+		return fmt.Errorf("%w; AWS, which may know of one that is gone, was not asked: %w", unknown, err)
+	}
+	return err
 }

@@ -42,6 +42,7 @@ type shownImage struct {
 	Snapshots  []string   `json:"snapshots"`
 
 	StateReason string         `json:"state_reason,omitempty"`
+	Note        string         `json:"note,omitempty"`   // why something is not known
 	Ledger      *recordedImage `json:"ledger,omitempty"` // what the ledger knows of it
 }
 

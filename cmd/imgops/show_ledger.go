@@ -128,12 +128,16 @@ func (a *app) showImage(ctx context.Context, id string) error {
 		case !known:
 			return fmt.Errorf("image %s is not there in %s; imgops list shows the defaults of other locations", id, s.home)
 		case d.Image == id:
-			d.State = "gone"
+			d.State, d.Note = "gone", fmt.Sprintf("it is not in %s any more; this is what the ledger knows", s.home)
 		}
 		return nil
 	})
 	if err != nil {
 		return err
+	}
+	if r.unasked != nil {
+		first, _, _ := strings.Cut(r.unasked.Error(), "\n")
+		d.Note = "state, snapshots and tags are not known, for AWS was not asked: " + first
 	}
 	return a.print(d, d.table())
 }
@@ -169,6 +173,9 @@ func (d shownImage) table() table {
 		{"default", fmt.Sprint(d.Default)}, {"snapshots", strings.Join(d.Snapshots, ", ")},
 	} {
 		t.add(row[0], row[1])
+	}
+	if d.Note != "" {
+		t.add("note", d.Note)
 	}
 	if d.Ledger != nil {
 		d.Ledger.rows(&t)
