@@ -106,6 +106,7 @@ func TestServerKilled(t *testing.T) {
 func TestServerKilledWhileStarting(t *testing.T) {
 	l := newLab(t)
 	m := l.machine(1, l.baseDisk("disk"), "")
+	m.Volumes = []Volume{l.volume(1, "/dev/sdf"), l.volume(2, "/dev/sdg")}
 	before := l.footprint()
 	for after := time.Duration(0); after <= 250*time.Millisecond; after += 25 * time.Millisecond {
 		require.NoError(t, l.driver.Down(t.Context()))
