@@ -89,7 +89,7 @@ func TestCleanerIsInterrupted(t *testing.T) {
 	for cut := 1; ; cut++ {
 		for i := range 2 {
 			img := web(fmt.Sprintf("d%d-%d", cut, i))
-			img.BuiltAt = time.Now()
+			img.BuiltAt, img.Volumes = time.Now(), []images.Volume{{Device: "/dev/sdf"}}
 			c.register(t, img)
 		}
 		cleaner := c.cleaner(1)
@@ -119,7 +119,7 @@ func TestCleanerIsInterrupted(t *testing.T) {
 	require.Len(t, left, 2, "the wanted one, and the newest")
 	snapshots, err := api.DescribeSnapshots(t.Context(), &ec2.DescribeSnapshotsInput{OwnerIds: []string{"self"}})
 	require.NoError(t, err)
-	require.Len(t, snapshots.Snapshots, 2, "snapshots go with their images")
+	require.Len(t, snapshots.Snapshots, 3, "snapshots go with their images: the newest has a volume besides its root")
 }
 
 // TestCleanerFindsSnapshotsThatWereLeft has one that EC2 did not delete with its image, and one that another image uses.
