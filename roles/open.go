@@ -38,9 +38,7 @@ func open(dir string) (*Repo, error) {
 	if err != nil {
 		return nil, openError(dir, err)
 	}
-	// The same repository with the pack files kept open: each object would open its pack again otherwise.
-	kept := filesystem.NewStorageWithOptions(dot, cache.NewObjectLRUDefault(), filesystem.Options{KeepDescriptors: true})
-	r := &Repo{git: opened, store: newStore(kept), cache: newParseCache(common), gitDir: gitDir}
+	r := &Repo{git: opened, store: newStore(newObjects(dot)), cache: newParseCache(common), gitDir: gitDir}
 	return r, r.place(dir, gitDir)
 }
 

@@ -11,17 +11,16 @@ import (
 	"sync"
 
 	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/storage/filesystem"
 )
 
 // store reads Git's objects, one at a time (go-git's storage may not be shared), and remembers trees.
 type store struct {
 	mu    sync.Mutex
-	git   *filesystem.Storage
+	git   *objects
 	trees map[plumbing.Hash]*tree
 }
 
-func newStore(git *filesystem.Storage) *store {
+func newStore(git *objects) *store {
 	return &store{git: git, trees: map[plumbing.Hash]*tree{}}
 }
 
@@ -49,11 +48,11 @@ func (s *store) treeLocked(id plumbing.Hash) *tree {
 	return t
 }
 
-// warm reads the indexes of the pack files, which takes longer than finding an object by them.
+// warm reads the indexes of the pack files.
 func (s *store) warm() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_ = s.git.HasEncodedObject(plumbing.ZeroHash) // there is none; an error comes up again where an object is read
+	s.git.open(plumbing.ZeroHash)
 }
 
 // know takes over the directories of a working tree, so that those of a commit that are the same need no reading.

@@ -1,0 +1,185 @@
+package roles
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"io"
+
+	"github.com/go-git/go-billy/v5"
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/cache"
+	"github.com/go-git/go-git/v5/plumbing/format/idxfile"
+	"github.com/go-git/go-git/v5/plumbing/format/packfile"
+	"github.com/go-git/go-git/v5/plumbing/hash"
+	"github.com/go-git/go-git/v5/storage/filesystem"
+	"github.com/go-git/go-git/v5/storage/filesystem/dotgit"
+)
+
+// objects is go-git's storage, less what it does before it gives the first object of a pack: it reads the pack's index
+// whole, checks its hash and turns it around, which for the pack of ten thousand commits takes longer than `git diff`.
+// What is not found or not well here goes to go-git, whose errors are the ones that are told.
+type objects struct {
+	*filesystem.Storage
+	dir   *dotgit.DotGit
+	packs []*packfile.Packfile
+	known bool // packs are open
+}
+
+func newObjects(dot billy.Filesystem) *objects {
+	// The pack files are kept open: each object would open its pack again otherwise.
+	return &objects{
+		Storage: filesystem.NewStorageWithOptions(dot, cache.NewObjectLRUDefault(), filesystem.Options{KeepDescriptors: true}),
+		dir:     dotgit.New(dot),
+	}
+}
+
+// EncodedObject gives an object. From a pack, its content has the hash that it is named by.
+func (o *objects) EncodedObject(kind plumbing.ObjectType, id plumbing.Hash) (plumbing.EncodedObject, error) {
+	o.open(id)
+	for _, p := range o.packs {
+		obj, err := p.Get(id)
+		if err == nil && (obj.Type() == kind || kind == plumbing.AnyObject) && obj.Hash() == id {
+			return obj, nil
+		}
+	}
+	return o.Storage.EncodedObject(kind, id)
+}
+
+// EncodedObjectSize gives the size of an object, unread.
+func (o *objects) EncodedObjectSize(id plumbing.Hash) (int64, error) {
+	o.open(id)
+	for _, p := range o.packs {
+		if place, err := p.FindOffset(id); err == nil {
+			if size, err := p.GetSizeByOffset(place); err == nil {
+				return size, nil
+			}
+		}
+	}
+	return o.Storage.EncodedObjectSize(id)
+}
+
+// open opens the packs, once, when an object is wanted that is not a file of its own.
+func (o *objects) open(id plumbing.Hash) {
+	if o.known {
+		return
+	}
+	if loose, err := o.dir.Object(id); err == nil {
+		_ = loose.Close() // it was not read
+		return
+	}
+	o.known = true
+	ids, err := o.dir.ObjectPacks()
+	if err != nil {
+		return
+	}
+	shared := cache.NewObjectLRUDefault()
+	for _, id := range ids {
+		index, err := o.packIndex(id)
+		if err != nil {
+			continue
+		}
+		if f, err := o.dir.ObjectPack(id); err == nil {
+			o.packs = append(o.packs, packfile.NewPackfileWithCache(index, nil, f, shared, 0))
+		}
+	}
+}
+
+// Reindex looks for packs anew.
+func (o *objects) Reindex() {
+	_ = o.closePacks() // they were only read
+	o.Storage.Reindex()
+}
+
+// Close closes the pack files.
+func (o *objects) Close() error { return errors.Join(o.closePacks(), o.Storage.Close()) }
+
+func (o *objects) closePacks() error {
+	var errs []error
+	for _, p := range o.packs {
+		errs = append(errs, p.Close())
+	}
+	o.packs, o.known = nil, false
+	return errors.Join(errs...)
+}
+
+func (o *objects) packIndex(pack plumbing.Hash) (_ *packIndex, err error) {
+	f, err := o.dir.ObjectPackIdx(pack)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	size, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return nil, err
+	}
+	data := make([]byte, size)
+	if _, err := f.ReadAt(data, 0); err != nil {
+		return nil, err
+	}
+	x, err := parsePackIndex(data)
+	if err == nil && x.PackfileChecksum != pack {
+		return nil, idxfile.ErrMalformedIdxFile
+	}
+	return x, err
+}
+
+// packIndex is a pack's index as it is in its file: what idxfile.Decoder makes is the same, copied and checked.
+type packIndex struct {
+	idxfile.MemoryIndex
+	reversed int // how often an object was looked for by its place
+}
+
+const (
+	packIndexHead = "\xfftOc\x00\x00\x00\x02"
+	fanoutSize    = 256 * 4
+	trailerSize   = 2 * hash.Size
+	// manyReversed is from when on all places are turned around, so that go-git's cache is of use. It pays for a few
+	// hundred deltas; a plan reads a few dozen.
+	manyReversed = 1000
+)
+
+// parsePackIndex reads version 2 (gitformat-pack(5)). The tables are parts of data.
+func parsePackIndex(data []byte) (*packIndex, error) {
+	rest, ok := bytes.CutPrefix(data, []byte(packIndexHead))
+	if !ok || len(rest) < fanoutSize+trailerSize {
+		return nil, idxfile.ErrMalformedIdxFile
+	}
+	x := &packIndex{}
+	x.Version = idxfile.VersionSupported
+	last := uint32(0)
+	for i := range x.Fanout {
+		x.Fanout[i] = binary.BigEndian.Uint32(rest[4*i:])
+		if x.Fanout[i] < last {
+			return nil, idxfile.ErrMalformedIdxFile
+		}
+		last = x.Fanout[i]
+	}
+	tables, trailer := rest[fanoutSize:len(rest)-trailerSize], rest[len(rest)-trailerSize:]
+	count := uint64(last)
+	if uint64(len(tables)) < count*(hash.Size+4+4) {
+		return nil, idxfile.ErrMalformedIdxFile
+	}
+	names, crcs, offsets := tables[:count*hash.Size], tables[count*hash.Size:count*(hash.Size+4)], tables[count*(hash.Size+4):count*(hash.Size+8)]
+	x.Offset64 = tables[count*(hash.Size+8):]
+	copy(x.PackfileChecksum[:], trailer)
+	copy(x.IdxChecksum[:], trailer[hash.Size:])
+	from := uint32(0)
+	for i, to := range x.Fanout {
+		x.FanoutMapping[i] = i
+		x.Names = append(x.Names, names[hash.Size*from:hash.Size*to])
+		x.CRC32 = append(x.CRC32, crcs[4*from:4*to])
+		x.Offset32 = append(x.Offset32, offsets[4*from:4*to])
+		from = to
+	}
+	return x, nil
+}
+
+// FindHash says what object lies at a place, or that it does not know. go-git asks for the base of every delta, to see
+// whether it is in its cache.
+func (x *packIndex) FindHash(place int64) (plumbing.Hash, error) {
+	if x.reversed++; x.reversed > manyReversed {
+		return x.MemoryIndex.FindHash(place)
+	}
+	return plumbing.ZeroHash, nil
+}
