@@ -41,6 +41,8 @@ type Query struct {
 	Want  []Wanted
 	// Copies are locations whose accounts have own copies of the images: a Look lists those, too. Defaults need none.
 	Copies []Location
+
+	of map[string]bool // the roles to list; nil: all
 }
 
 // Default is a role's default in one location. All JSON keys are always there; an unknown text is "", an unknown time is null.
@@ -99,6 +101,15 @@ func (v View) Defaults(q Query) []Default {
 	return list
 }
 
+// DefaultsOf is Defaults less those of other roles than these.
+func (v View) DefaultsOf(q Query, roles []string) []Default {
+	q.of = make(map[string]bool, len(roles))
+	for _, name := range roles {
+		q.of[name] = true
+	}
+	return v.Defaults(q)
+}
+
 // view is what one location says: its pointers, and those images named by them that its account sees.
 type view struct {
 	pointers map[string]Pointer
@@ -124,6 +135,9 @@ func (q Query) compare(loc Location, v view, tags map[Location]map[string]Image)
 			continue
 		}
 		wanted[w.Role] = true
+		if q.of != nil && !q.of[w.Role] {
+			continue
+		}
 		ptr, ok := v.pointers[w.Role]
 		if !ok {
 			list = append(list, Default{Role: w.Role, Account: loc.Account, Region: loc.Region, Status: StatusMissing})
@@ -141,7 +155,7 @@ func (q Query) compare(loc Location, v view, tags map[Location]map[string]Image)
 		list = append(list, d)
 	}
 	for role, ptr := range v.pointers {
-		if !wanted[role] {
+		if !wanted[role] && (q.of == nil || q.of[role]) {
 			d, _ := q.describe(ptr, v, tags)
 			d.Status = StatusOrphan
 			list = append(list, d)

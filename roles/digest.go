@@ -28,7 +28,7 @@ func (f *Fleet) Resolve(pins Pins) error {
 		return missing
 	}
 	// All but the parent's digest is each role's own business. The work is short: nobody would cancel it.
-	err := each(context.Background(), len(f.Roles), func(i int) (err error) {
+	err := each(context.Background(), len(f.Roles), batch, func(i int) (err error) {
 		r := f.Roles[i]
 		if r.Components, err = r.components(pins); err != nil {
 			return fmt.Errorf("computing the digest of role %s: %w", r.Name, err)

@@ -31,6 +31,7 @@ type indexEntry struct {
 	stat         fileStat
 	skipWorktree bool
 	unmerged     bool
+	clean        bool // it was looked at, and is surely unchanged
 }
 
 // moment is a time as the index keeps it.

@@ -22,12 +22,11 @@ type listings struct {
 	prefix string // the fleet's root, relative to the working tree: two fleets of one repository share the file
 
 	load  sync.Once
-	known map[string]dirListing // by path relative to the fleet's root
-	rest  map[string]dirListing // of other fleets, by path relative to the working tree
+	known map[string]*dirListing // by path relative to the fleet's root
+	rest  map[string]*dirListing // of other fleets, by path relative to the working tree
 
 	mu    sync.Mutex
-	fresh map[string]dirListing // what this process saw
-	added bool
+	fresh map[string]*dirListing // what this process listed
 	clock *dirStamp // see tick; nil until it was asked
 }
 
@@ -42,6 +41,7 @@ func before(a, b [2]int64) bool { return a[0] < b[0] || a[0] == b[0] && a[1] < b
 type dirListing struct {
 	stamp dirStamp
 	files []diskFile // sorted by name
+	seen  bool       // the directory is as it was when it was listed
 }
 
 const (
@@ -50,7 +50,7 @@ const (
 )
 
 func newListings(gitDir, prefix string) *listings {
-	return &listings{file: filepath.Join(gitDir, "imgops", "listings"), prefix: prefix, fresh: map[string]dirListing{}}
+	return &listings{file: filepath.Join(gitDir, "imgops", "listings"), prefix: prefix, fresh: map[string]*dirListing{}}
 }
 
 // list gives the names in a directory, sorted, from memory where that is sure.
@@ -58,23 +58,18 @@ func (l *listings) list(disk *diskRoot, rel string) ([]diskFile, error) {
 	l.load.Do(l.read)
 	if old, ok := l.known[rel]; ok {
 		if now, ok := disk.stamp(rel); ok && now == old.stamp {
-			l.keep(rel, old, false)
+			old.seen = true // each directory is listed once
 			return old.files, nil
 		}
 	}
 	now := l.tick() // before the names are read
 	files, stamp, err := disk.list(rel)
 	if err == nil && now.device == stamp.device && before(stamp.mtime, now.mtime) && before(stamp.ctime, now.mtime) {
-		l.keep(rel, dirListing{stamp, files}, true)
+		l.mu.Lock()
+		l.fresh[rel] = &dirListing{stamp: stamp, files: files}
+		l.mu.Unlock()
 	}
 	return files, err
-}
-
-func (l *listings) keep(rel string, of dirListing, added bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.fresh[rel] = of
-	l.added = l.added || added
 }
 
 // tick asks the file system for its time, once: it is the time of a file made now. Where none can be made, and where the
@@ -105,14 +100,18 @@ func (l *listings) tick() dirStamp {
 func (l *listings) save() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.added {
+	if len(l.fresh) == 0 {
 		return
 	}
-	l.added = false
 	body, names := []byte(listingsHead), 0
-	write := func(dir string, of dirListing) {
+	write := func(dir string, of *dirListing) {
 		if names += len(of.files); names <= maxListed {
 			body = appendListing(body, dir, of)
+		}
+	}
+	for rel, of := range l.known {
+		if _, again := l.fresh[rel]; !again && of.seen {
+			l.fresh[rel] = of
 		}
 	}
 	for _, rel := range slices.Sorted(maps.Keys(l.fresh)) {
@@ -124,7 +123,7 @@ func (l *listings) save() {
 	saveMemory(l.file, body)
 }
 
-func appendListing(b []byte, dir string, of dirListing) []byte {
+func appendListing(b []byte, dir string, of *dirListing) []byte {
 	text := func(s string) {
 		b = binary.AppendUvarint(b, uint64(len(s)))
 		b = append(b, s...)
@@ -144,7 +143,7 @@ func appendListing(b []byte, dir string, of dirListing) []byte {
 
 // read takes a damaged or missing file as empty.
 func (l *listings) read() {
-	l.known, l.rest = map[string]dirListing{}, map[string]dirListing{}
+	l.known, l.rest = map[string]*dirListing{}, map[string]*dirListing{}
 	if body, ok := readMemory(l.file, listingsHead); ok {
 		l.parse(body)
 	}
@@ -154,7 +153,7 @@ func (l *listings) parse(body string) {
 	r := memoryReader{rest: body}
 	for r.rest != "" {
 		dir := r.text()
-		of := dirListing{stamp: dirStamp{device: r.word(), inode: r.word(), mtime: [2]int64{int64(r.word()), int64(r.word())}, ctime: [2]int64{int64(r.word()), int64(r.word())}}} //nolint:gosec // the same bits
+		of := &dirListing{stamp: dirStamp{device: r.word(), inode: r.word(), mtime: [2]int64{int64(r.word()), int64(r.word())}, ctime: [2]int64{int64(r.word()), int64(r.word())}}} //nolint:gosec // the same bits
 		count := r.count()
 		of.files = make([]diskFile, 0, count)
 		for range count {
@@ -162,7 +161,7 @@ func (l *listings) parse(body string) {
 			of.files = append(of.files, diskFile{name: r.text(), kind: kind})
 		}
 		if r.bad {
-			l.known, l.rest = map[string]dirListing{}, map[string]dirListing{}
+			l.known, l.rest = map[string]*dirListing{}, map[string]*dirListing{}
 			return
 		}
 		switch {

@@ -15,6 +15,12 @@ import (
 // Load reads the fleet at a commit, from Git's objects only. The error is a *ProblemsError when the fleet itself is
 // wrong, ErrUnknownRevision or ErrNoFleet.
 func (r *Repo) Load(ctx context.Context, rev string) (*Fleet, error) {
+	return r.LoadNear(ctx, rev, nil)
+}
+
+// LoadNear is Load of a commit most of which is as in a fleet that was loaded from this repository: what cannot have
+// changed of a role is taken from there. Loading the base of a pull request so takes a part of the time.
+func (r *Repo) LoadNear(ctx context.Context, rev string, near *Fleet) (*Fleet, error) {
 	revision, err := r.at(ctx, rev)
 	if err != nil {
 		return nil, err
@@ -25,7 +31,7 @@ func (r *Repo) Load(ctx context.Context, rev string) (*Fleet, error) {
 		if err != nil {
 			return fmt.Errorf("loading the fleet at %s: %w", rev, err)
 		}
-		if f, err = r.load(ctx, root, &files{store: r.store, lfs: r.lfsDir()}); err != nil {
+		if f, err = r.load(ctx, root, &files{store: r.store, lfs: r.lfsDir()}, near); err != nil {
 			return loadError("at "+rev, err)
 		}
 		return nil
@@ -82,6 +88,7 @@ func (r *Repo) fleetTree(t *tree) (*tree, error) {
 type loading struct {
 	repo        *Repo
 	fleet       *Fleet
+	near        *Fleet        // may be nil
 	definitions []*definition // sorted by name
 	problems    []Problem
 	// configSource is imgops.yaml, for problems that have no place of their own.
@@ -89,8 +96,8 @@ type loading struct {
 }
 
 // load reads a fleet from its root tree: definitions, then what they refer to, then the files that count.
-func (r *Repo) load(ctx context.Context, root *tree, content *files) (*Fleet, error) {
-	l := &loading{repo: r, fleet: &Fleet{byName: map[string]*Role{}}}
+func (r *Repo) load(ctx context.Context, root *tree, content *files, near *Fleet) (*Fleet, error) {
+	l := &loading{repo: r, near: near, fleet: &Fleet{byName: map[string]*Role{}}}
 	l.fleet.view = newView(root, content, r.cache)
 	l.fleet.repo = r
 	if !r.bare {
@@ -154,7 +161,7 @@ func (l *loading) parse(ctx context.Context) error {
 		}
 	}
 	parsed, mu := make([]*definition, len(entries)), sync.Mutex{}
-	err = each(ctx, len(entries), func(i int) error {
+	err = each(ctx, len(entries), batch, func(i int) error {
 		e := entries[i]
 		if e.sub == nil {
 			return nil
@@ -216,13 +223,21 @@ func (l *loading) definition(dir entry) (*definition, *Problem, error) {
 // reach finds the files that count for each role, in parallel, and what is wrong in them. It looks even where a
 // definition is wrong, so that one run reports everything.
 func (l *loading) reach(ctx context.Context) error {
+	same, err := l.unchanged()
+	if err != nil {
+		return err
+	}
 	known, mu := len(l.problems) > 0, sync.Mutex{}
-	err := each(ctx, len(l.fleet.Roles), func(i int) (err error) {
+	err = each(ctx, len(l.fleet.Roles), batch, func(i int) (err error) {
 		r := l.fleet.Roles[i]
 		var problems []Problem
-		r.parts, r.seen, problems, err = l.fleet.view.reach(r)
-		if err == nil {
-			err = l.fleet.view.conflictsOf(r, &problems)
+		if old := same.role(r); old != nil {
+			r.parts, r.seen = old.parts, old.seen
+		} else {
+			r.parts, r.seen, problems, err = l.fleet.view.reach(r)
+			if err == nil {
+				err = l.fleet.view.conflictsOf(r, &problems)
+			}
 		}
 		if err != nil {
 			return fmt.Errorf("reading the files of role %s: %w", r.Name, err)
@@ -239,9 +254,11 @@ func (l *loading) reach(ctx context.Context) error {
 	return err
 }
 
-// each runs do for 0..n-1 in as many goroutines as there are processors, in batches: the work is small.
-func each(ctx context.Context, n int, do func(i int) error) error {
-	const batch = 8
+// batch is how many roles a goroutine takes at a time.
+const batch = 8
+
+// each runs do for 0..n-1 in as many goroutines as there are processors, in batches where the work is small.
+func each(ctx context.Context, n, batch int, do func(i int) error) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(runtime.GOMAXPROCS(0))
 	for start := 0; start < n; start += batch {

@@ -72,6 +72,7 @@ func (c *reacher) bases(dir, role string, m mention) []string {
 // there are none beside the playbook that could take their place.
 func (c *reacher) pattern(dir, role, word string, m mention) {
 	known := m.inRole
+	c.globbed = true
 	if !path.IsAbs(word) {
 		for _, base := range c.bases(dir, role, m) {
 			p := path.Join(base, word)
@@ -101,7 +102,7 @@ func (c *reacher) word(p, role string) bool {
 		return true // the role counts whole
 	}
 	if _, ok, err := c.v.lookup(p); err != nil || !ok {
-		c.err = err
+		c.err, c.absent[p] = err, true
 		return false
 	}
 	if name, ok := strings.CutPrefix(p, "roles/"); ok && !strings.Contains(name, "/") {

@@ -20,7 +20,9 @@ var forPuppet = []string{"modules", "site-modules", "manifests", "hiera.yaml", "
 // reacher finds the parts of one role.
 type reacher struct {
 	v       *view
-	asked   map[string]bool // every path that was looked up
+	asked   map[string]bool // every path that was looked up to be counted
+	absent  map[string]bool // every path that a word may have meant, and that is not there
+	globbed bool            // names were looked for by a pattern
 	found   map[string]entry
 	common  []*reacher      // what was found before, for every role alike: complete, and shared
 	visited map[string]bool // Ansible roles and playbooks
@@ -31,7 +33,7 @@ type reacher struct {
 }
 
 func newReacher(v *view) *reacher {
-	return &reacher{v: v, asked: map[string]bool{}, found: map[string]entry{}, visited: map[string]bool{}}
+	return &reacher{v: v, asked: map[string]bool{}, absent: map[string]bool{}, found: map[string]entry{}, visited: map[string]bool{}}
 }
 
 // reach finds what decides a role's content among the files of the fleet.
@@ -84,6 +86,21 @@ func (c *reacher) any(paths map[string]bool) bool {
 	for p := range paths {
 		if c.looked(p) {
 			return true
+		}
+	}
+	return false
+}
+
+// mayFind says whether the role may find other files now that these paths have changed.
+func (c *reacher) mayFind(changed map[string]bool) bool {
+	for _, r := range append([]*reacher{c}, c.common...) {
+		if r.globbed || r.any(changed) {
+			return true
+		}
+		for p := range changed {
+			if r.absent[p] {
+				return true
+			}
 		}
 	}
 	return false

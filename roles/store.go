@@ -67,6 +67,12 @@ func (s *store) knowLocked(t *tree) {
 		return
 	}
 	s.trees[t.id] = t
+	if t.index != nil {
+		for _, b := range t.index.below {
+			s.knowLocked(b.tree)
+		}
+		return
+	}
 	for _, e := range t.entries {
 		if e.sub != nil {
 			s.knowLocked(e.sub)

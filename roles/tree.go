@@ -19,7 +19,8 @@ import (
 // a commit read their entries on first use.
 type tree struct {
 	id      plumbing.Hash
-	store   *store // nil once the entries are there
+	store   *store   // reads the entries of a tree of Git's
+	index   *indexed // makes the entries of a directory that is as in the index
 	once    sync.Once
 	entries []entry // in Git's order
 	err     error
@@ -48,25 +49,48 @@ func newTree(entries []entry) *tree {
 }
 
 func treeID(entries []entry) plumbing.Hash {
-	body := make([]byte, 0, 64*len(entries))
+	b := newTreeBody()
 	for _, e := range entries {
-		body = strconv.AppendUint(body, uint64(e.mode), 8)
-		body = append(body, ' ')
-		body = append(body, e.name...)
-		body = append(body, 0)
-		body = append(body, e.id[:]...)
+		b.add(e.mode, e.name, e.id)
 	}
-	h := sha1.New() //nolint:gosec // see the import
-	h.Write([]byte("tree " + strconv.Itoa(len(body)) + "\x00"))
-	h.Write(body)
-	var id plumbing.Hash
-	h.Sum(id[:0])
+	return b.id()
+}
+
+// treeBody is a tree object in the making, with room for its head.
+type treeBody struct{ data []byte }
+
+const treeHeadRoom = 32
+
+var treeBodies = sync.Pool{New: func() any { return &treeBody{make([]byte, treeHeadRoom, 4<<10)} }}
+
+func newTreeBody() *treeBody { return treeBodies.Get().(*treeBody) } //nolint:forcetypeassert // the pool holds nothing else
+
+func (b *treeBody) add(mode filemode.FileMode, name string, id plumbing.Hash) {
+	b.data = strconv.AppendUint(b.data, uint64(mode), 8)
+	b.data = append(b.data, ' ')
+	b.data = append(b.data, name...)
+	b.data = append(b.data, 0)
+	b.data = append(b.data, id[:]...)
+}
+
+// id is the tree's; the body is not to be used after it.
+func (b *treeBody) id() plumbing.Hash {
+	var room [treeHeadRoom]byte
+	head := append(strconv.AppendInt(append(room[:0], "tree "...), int64(len(b.data)-treeHeadRoom), 10), 0)
+	from := treeHeadRoom - len(head)
+	copy(b.data[from:], head)
+	id := sha1.Sum(b.data[from:]) //nolint:gosec // see the import
+	b.data = b.data[:treeHeadRoom]
+	treeBodies.Put(b)
 	return id
 }
 
 func (t *tree) list() ([]entry, error) {
-	if t.store != nil {
+	switch {
+	case t.store != nil:
 		t.once.Do(func() { t.entries, t.err = t.store.readTree(t.id) })
+	case t.index != nil:
+		t.once.Do(func() { t.entries = t.index.entries() })
 	}
 	return t.entries, t.err
 }

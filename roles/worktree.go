@@ -38,7 +38,7 @@ func (r *Repo) loadWorktree(ctx context.Context, revision Revision) (*Fleet, err
 		return nil, fmt.Errorf("reading the working tree of %s: %w", r.top, err)
 	}
 	r.store.know(root)
-	f, err := r.load(ctx, root, &files{store: r.store, root: r.root, disk: disk, lfs: r.lfsDir()})
+	f, err := r.load(ctx, root, &files{store: r.store, root: r.root, disk: disk, lfs: r.lfsDir()}, nil)
 	if err != nil {
 		return nil, loadError("in "+r.root, err)
 	}
@@ -64,25 +64,25 @@ func (f *Fleet) markDirty(committed *tree) error {
 	}
 	f.Dirty = true
 	slices.Sort(f.DirtyFiles)
-	touched, own, lock := f.touched()
+	touched, own, lock := touchedBy(f.DirtyFiles, f.view.drops)
 	for _, r := range f.Roles { // parents first
 		r.Dirty = lock || own[r.Name] || r.Parent != nil && r.Parent.Dirty || r.seen.any(touched)
 	}
 	return nil
 }
 
-// touched maps every dirty path that a recipe can see, and each directory above one, to true; own holds the roles
-// whose definition or tests are dirty; lock says that imgops.lock is, which may hold anything for any role.
-func (f *Fleet) touched() (touched, own map[string]bool, lock bool) {
+// touchedBy maps every changed path that a recipe can see, and each directory above one, to true; own holds the roles
+// whose definition or tests changed; lock says that imgops.lock did, which may hold anything for any role.
+func touchedBy(changed []string, drops map[string][]string) (touched, own map[string]bool, lock bool) {
 	touched, own = map[string]bool{}, map[string]bool{}
-	for _, p := range f.DirtyFiles {
+	for _, p := range changed {
 		lock = lock || p == lockFile
 		if p == configFile || p == lockFile {
 			continue
 		}
 		if rest, ok := strings.CutPrefix(p, "roles/"); ok {
 			name, rest, _ := strings.Cut(rest, "/")
-			patterns, image := f.view.drops[name]
+			patterns, image := drops[name]
 			if image && (rest == definitionFile || strings.HasPrefix(rest, "tests/")) {
 				own[name] = true
 				continue

@@ -28,7 +28,7 @@ func (s *session) baseline(ctx context.Context, rev string) (baseline, error) {
 	if !strings.HasPrefix(commit, rev) {
 		where = shortCommit(commit) + " (the merge base with " + rev + ")"
 	}
-	f, err := s.repo.Load(ctx, commit)
+	f, err := s.repo.LoadNear(ctx, commit, s.fleet)
 	if errors.Is(err, roles.ErrNoFleet) {
 		s.note("base %s has no fleet yet: all roles are new", where)
 		return baseline{}, nil

@@ -111,8 +111,8 @@ func (s *session) complete(ctx context.Context, list []*roles.Role, decisions ma
 // built on.
 type survey struct {
 	view      images.View
-	own       []images.Image // of the build location; what was built on a rejected image is marked as rejected
-	defaults  []images.Default
+	own       []images.Image   // of the build location; what was built on a rejected image is marked as rejected
+	defaults  []images.Default // of the roles of the list and their ancestors
 	decisions map[string]images.Decision
 }
 
@@ -124,12 +124,13 @@ func (s *session) survey(ctx context.Context, list []*roles.Role) (survey, error
 	if err != nil {
 		return survey{}, err
 	}
-	own, defaults := slices.Concat(view.Own[s.home], view.Removed), view.Defaults(q)
-	images.Taint(own)
 	var wanted []images.Wanted
+	var names []string
 	for _, r := range roles.WithAncestors(list) {
-		wanted = append(wanted, s.wanted(r))
+		wanted, names = append(wanted, s.wanted(r)), append(names, r.Name)
 	}
+	own, defaults := slices.Concat(view.Own[s.home], view.Removed), view.DefaultsOf(q, names)
+	images.Taint(own)
 	return survey{view: view, own: own, defaults: defaults, decisions: images.Decide(wanted, own, defaults, s.again)}, nil
 }
 

@@ -1,0 +1,49 @@
+package roles
+
+import (
+	"bytes"
+	"maps"
+	"slices"
+
+	"github.com/go-git/go-git/v5/plumbing/filemode"
+)
+
+// unchanged are the roles of a fleet that are, but for their parents, as in another one that was loaded before.
+type unchanged struct {
+	fleet        *Fleet
+	touched, own map[string]bool // see touchedBy
+}
+
+// unchanged compares the fleet being loaded with the one near it; nil when any role may have changed: mayFind knows
+// what a role looked up, but not what it would find through a new symlink, with other top-level names to look for, or in
+// an image role that ignores other files.
+func (l *loading) unchanged() (*unchanged, error) {
+	if l.near == nil {
+		return nil, nil
+	}
+	var changed []string
+	links := false
+	old, now := l.near.view, l.fleet.view
+	err := diffTrees("", old.root, now.root, func(p string, a, b *entry) {
+		changed = append(changed, p)
+		links = links || a != nil && a.mode == filemode.Symlink || b != nil && b.mode == filemode.Symlink
+	})
+	if err != nil || links || !slices.EqualFunc(old.tops(), now.tops(), bytes.Equal) || !maps.EqualFunc(old.drops, now.drops, slices.Equal) {
+		return nil, err
+	}
+	u := &unchanged{fleet: l.near}
+	u.touched, u.own, _ = touchedBy(changed, now.drops)
+	return u, nil
+}
+
+// role gives the role of the other fleet whose files are those of r, or nil.
+func (u *unchanged) role(r *Role) *Role {
+	if u == nil {
+		return nil
+	}
+	old := u.fleet.byName[r.Name]
+	if old == nil || old.def != r.def || u.own[r.Name] || old.seen.mayFind(u.touched) {
+		return nil
+	}
+	return old
+}
