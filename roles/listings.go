@@ -27,7 +27,7 @@ type listings struct {
 
 	mu    sync.Mutex
 	fresh map[string]*dirListing // what this process listed
-	clock *dirStamp // see tick; nil until it was asked
+	clock *dirStamp              // see tick; nil until it was asked
 }
 
 // dirStamp is by what a directory is known to hold the same names.

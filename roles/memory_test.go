@@ -158,15 +158,15 @@ func TestDefinitions(t *testing.T) {
 }
 
 func FuzzListings(f *testing.F) {
-	f.Add(string(appendListing(nil, "roles/web", dirListing{dirStamp{1, 2, [2]int64{3, 4}, [2]int64{5, 6}}, []diskFile{{"a", 0}, {"b", fs.ModeDir}}})))
+	f.Add(string(appendListing(nil, "roles/web", &dirListing{stamp: dirStamp{1, 2, [2]int64{3, 4}, [2]int64{5, 6}}, files: []diskFile{{"a", 0}, {"b", fs.ModeDir}}})))
 	f.Add("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff")
 	f.Fuzz(func(t *testing.T, body string) {
 		l := newListings(t.TempDir(), "")
-		l.known, l.rest = map[string]dirListing{}, map[string]dirListing{}
+		l.known, l.rest = map[string]*dirListing{}, map[string]*dirListing{}
 		l.parse(body)
 		for dir, of := range l.known { // what can be read can be written and read again
 			again := newListings(t.TempDir(), "")
-			again.known, again.rest = map[string]dirListing{}, map[string]dirListing{}
+			again.known, again.rest = map[string]*dirListing{}, map[string]*dirListing{}
 			again.parse(string(appendListing(nil, dir, of)))
 			require.Equal(t, of, again.known[dir])
 		}

@@ -56,7 +56,13 @@ func (o *objects) EncodedObjectSize(id plumbing.Hash) (int64, error) {
 			}
 		}
 	}
-	return o.Storage.EncodedObjectSize(id)
+	size, err := o.Storage.EncodedObjectSize(id)
+	if errors.Is(err, plumbing.ErrObjectNotFound) { // go-git does not look into alternates for it
+		if obj, err := o.Storage.EncodedObject(plumbing.AnyObject, id); err == nil {
+			return obj.Size(), nil
+		}
+	}
+	return size, err
 }
 
 // open opens the packs, once, when an object is wanted that is not a file of its own.

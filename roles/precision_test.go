@@ -79,6 +79,9 @@ func TestAffectedPrecision(t *testing.T) {
 	truly, needless, rebuilt, verified, exact := 0, 0, 0, 0, 0
 	for i, c := range changes {
 		after := load(ids[i+1])
+		near, err := repo.LoadNear(t.Context(), ids[i+1], before)
+		require.NoError(t, err)
+		requireSame(t, after, near)
 		got := changed(digests(before), digests(after))
 		gotTests := changed(testsDigests(before), testsDigests(after))
 		require.Subset(t, got, c.recipe, "%s: a changed role is missed", c.what)

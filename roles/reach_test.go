@@ -11,13 +11,29 @@ import (
 )
 
 // TestReach lists what counts for role "web" beside its own directory.
-func TestReach(t *testing.T) {
+// reachCase is a fleet with a role web, and what that reaches beside its own directory.
+type reachCase struct {
+	name  string
+	files map[string]string
+	want  []string
+}
+
+// fleet is all files of the case.
+func (c reachCase) fleet() map[string]string {
+	files := map[string]string{
+		"imgops.yaml": imgopsYAML, "roles/base/image.yaml": debianBase, "roles/base/tests/x/a.sh": "x", "roles/web/image.yaml": "base: {role: base}\n",
+		"roles/a/tasks/main.yml": "[]", "roles/b/tasks/main.yml": "[]", "roles/c/tasks/main.yml": "[]", "roles/web/defaults/main.yml": "a: 1",
+	}
+	maps.Copy(files, c.files)
+	if _, ok := c.files["web.yml"]; ok {
+		files["roles/web/image.yaml"] = "base: {role: base}\nprovision: [{ansible: {playbook: web.yml}}]\n"
+	}
+	return withSuites(files)
+}
+
+func reachCases() []reachCase {
 	everything := []string{"."}
-	cases := []struct {
-		name  string
-		files map[string]string
-		want  []string
-	}{
+	return []reachCase{
 		{"nothing", map[string]string{"roles/other/tasks/main.yml": "[]"}, nil},
 		{"roles of a play", map[string]string{"web.yml": "- hosts: all\n  roles: [a, {role: b, x: 1}, {name: c}, ns.col.d]"}, []string{"roles/a", "roles/b", "roles/c", "web.yml"}},
 		{"role by expression", map[string]string{"web.yml": "- hosts: all\n  roles: ['{{ x }}']"}, everything},
@@ -82,17 +98,12 @@ func TestReach(t *testing.T) {
 		{"a role by a path that is not found", map[string]string{"web.yml": "- hosts: all\n  roles: [../elsewhere/a]"}, everything},
 		{"requirements and collections", map[string]string{"requirements.yml": "[]", "roles/requirements.yml": "[]", "collections/requirements.yml": "[]"}, []string{"collections", "requirements.yml", "roles/requirements.yml"}},
 	}
-	for _, c := range cases {
+}
+
+func TestReach(t *testing.T) {
+	for _, c := range reachCases() {
 		t.Run(c.name, func(t *testing.T) {
-			files := map[string]string{
-				"imgops.yaml": imgopsYAML, "roles/base/image.yaml": debianBase, "roles/base/tests/x/a.sh": "x", "roles/web/image.yaml": "base: {role: base}\n",
-				"roles/a/tasks/main.yml": "[]", "roles/b/tasks/main.yml": "[]", "roles/c/tasks/main.yml": "[]", "roles/web/defaults/main.yml": "a: 1",
-			}
-			maps.Copy(files, c.files)
-			if _, ok := c.files["web.yml"]; ok {
-				files["roles/web/image.yaml"] = "base: {role: base}\nprovision: [{ansible: {playbook: web.yml}}]\n"
-			}
-			r := newSandboxRepo(t, files)
+			r := newSandboxRepo(t, c.fleet())
 			r.commit()
 			f := r.load()
 			web := roleOf(t, f, "web")
