@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"path"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"sort"
 	"strings"
@@ -14,7 +13,6 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/filemode"
-	"golang.org/x/sync/errgroup"
 )
 
 // checkout turns a working tree into a tree, with the index as the memory of what is unchanged.
@@ -26,7 +24,7 @@ type checkout struct {
 	ignores  *ignores
 	names    *listings
 	root     *diskRoot
-	group    *errgroup.Group
+	later    []laterDir // that are read in parallel
 
 	mu   sync.Mutex
 	disk map[plumbing.Hash]string // hashed from disk, not known to Git: path
@@ -57,8 +55,6 @@ func (r *Repo) checkout(ctx context.Context) (_ *tree, _ map[plumbing.Hash]strin
 		unborn:   errors.Is(headErr, plumbing.ErrReferenceNotFound),
 		fileMode: cfg.Raw.Section("core").Option("filemode") != "false",
 	}
-	c.group, ctx = errgroup.WithContext(ctx)
-	c.group.SetLimit(runtime.GOMAXPROCS(0))
 	tracked := idx.entries
 	if r.prefix != "" {
 		tracked = slices.DeleteFunc(slices.Clone(tracked), func(e indexEntry) bool { return !strings.HasPrefix(e.path, r.prefix+"/") })
@@ -70,8 +66,13 @@ func (r *Repo) checkout(ctx context.Context) (_ *tree, _ map[plumbing.Hash]strin
 		return nil, nil, err
 	}
 	root := &pending{}
-	err = c.dir(ctx, root, "", tracked)
-	if err := errors.Join(err, c.group.Wait()); err != nil {
+	if err := c.dir(ctx, root, "", tracked); err != nil {
+		return nil, nil, err
+	}
+	later := c.later
+	c.later = nil
+	err = each(ctx, len(later), batch, func(i int) error { return c.dir(ctx, later[i].into, later[i].rel, later[i].tracked) })
+	if err != nil {
 		return nil, nil, err
 	}
 	c.names.save()
@@ -213,10 +214,18 @@ func (c *checkout) name(ctx context.Context, into *pending, rel, name string, tr
 	return false, c.sparse(into, rel, name, tracked)
 }
 
-// descend reads a subdirectory, in another goroutine if one is free.
+// laterDir is a directory that is still to be read.
+type laterDir struct {
+	into    *pending
+	rel     string
+	tracked []indexEntry
+}
+
+// descend reads a subdirectory; those at depth two, one for each role, later and in parallel.
 func (c *checkout) descend(ctx context.Context, below *pending, rel string, tracked []indexEntry) error {
-	if strings.Count(rel, "/") < 2 && c.group.TryGo(func() error { return c.dir(ctx, below, rel, tracked) }) {
-		return nil // deeper ones are small: starting a goroutine for each costs more than it saves
+	if strings.Count(rel, "/") == 1 {
+		c.later = append(c.later, laterDir{below, rel, tracked})
+		return nil
 	}
 	return c.dir(ctx, below, rel, tracked)
 }
@@ -304,6 +313,9 @@ func (c *checkout) untracked(ctx context.Context, into *pending, rel string, fil
 		if known[i] || f.name == ".git" || !safeName(f.name) || !c.relevant(p, isDir) {
 			continue
 		}
+		if isDir && c.hollow(p) {
+			continue
+		}
 		ignored, err := c.ignores.match(p, isDir)
 		switch {
 		case err != nil:
@@ -323,6 +335,12 @@ func (c *checkout) untracked(ctx context.Context, into *pending, rel string, fil
 		}
 	}
 	return nil
+}
+
+// hollow says whether a directory holds nothing: quicker than whether it is ignored.
+func (c *checkout) hollow(p string) bool {
+	files, err := c.names.list(c.root, p)
+	return err == nil && len(files) == 0
 }
 
 // relevant says whether an untracked path can matter to a role. Reports, caches and editors' files that a CI job or a

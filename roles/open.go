@@ -34,7 +34,7 @@ func open(dir string) (*Repo, error) {
 	if common != gitDir {
 		dot = dotgit.NewRepositoryFilesystem(dot, osfs.New(common))
 	}
-	opened, err := git.Open(lenientStorage{filesystem.NewStorage(dot, cache.NewObjectLRUDefault())}, worktree)
+	opened, err := git.Open(lenientStorage{filesystem.NewStorageWithOptions(dot, cache.NewObjectLRUDefault(), filesystem.Options{AlternatesFS: anywhere()})}, worktree)
 	if err != nil {
 		return nil, openError(dir, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"github.com/go-git/go-billy/v5"
+	"github.com/go-git/go-billy/v5/osfs"
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/cache"
 	"github.com/go-git/go-git/v5/plumbing/format/idxfile"
@@ -29,10 +30,13 @@ type objects struct {
 func newObjects(dot billy.Filesystem) *objects {
 	// The pack files are kept open: each object would open its pack again otherwise.
 	return &objects{
-		Storage: filesystem.NewStorageWithOptions(dot, cache.NewObjectLRUDefault(), filesystem.Options{KeepDescriptors: true}),
-		dir:     dotgit.New(dot),
+		Storage: filesystem.NewStorageWithOptions(dot, cache.NewObjectLRUDefault(), filesystem.Options{KeepDescriptors: true, AlternatesFS: anywhere()}),
+		dir:     dotgit.NewWithOptions(dot, dotgit.Options{AlternatesFS: anywhere()}),
 	}
 }
+
+// anywhere lets go-git find the objects that a clone shares with another one (git clone --reference), as a CI's do.
+func anywhere() billy.Filesystem { return osfs.New("/") }
 
 // EncodedObject gives an object. From a pack, its content has the hash that it is named by.
 func (o *objects) EncodedObject(kind plumbing.ObjectType, id plumbing.Hash) (plumbing.EncodedObject, error) {
@@ -75,20 +79,28 @@ func (o *objects) open(id plumbing.Hash) {
 		return
 	}
 	o.known = true
-	ids, err := o.dir.ObjectPacks()
-	if err != nil {
-		return
-	}
 	shared := cache.NewObjectLRUDefault()
-	for _, id := range ids {
-		index, err := o.packIndex(id)
-		if err != nil {
-			continue
-		}
-		if f, err := o.dir.ObjectPack(id); err == nil {
-			o.packs = append(o.packs, packfile.NewPackfileWithCache(index, nil, f, shared, 0))
+	alternates, _ := o.dir.Alternates()
+	for _, dir := range append([]*dotgit.DotGit{o.dir}, alternates...) {
+		ids, _ := dir.ObjectPacks()
+		for _, id := range ids {
+			if p, err := openPack(dir, id, shared); err == nil {
+				o.packs = append(o.packs, p)
+			}
 		}
 	}
+}
+
+func openPack(dir *dotgit.DotGit, id plumbing.Hash, shared cache.Object) (*packfile.Packfile, error) {
+	index, err := readPackIndex(dir, id)
+	if err != nil {
+		return nil, err
+	}
+	f, err := dir.ObjectPack(id)
+	if err != nil {
+		return nil, err
+	}
+	return packfile.NewPackfileWithCache(index, nil, f, shared, 0), nil
 }
 
 // Reindex looks for packs anew.
@@ -109,8 +121,8 @@ func (o *objects) closePacks() error {
 	return errors.Join(errs...)
 }
 
-func (o *objects) packIndex(pack plumbing.Hash) (_ *packIndex, err error) {
-	f, err := o.dir.ObjectPackIdx(pack)
+func readPackIndex(dir *dotgit.DotGit, pack plumbing.Hash) (_ *packIndex, err error) {
+	f, err := dir.ObjectPackIdx(pack)
 	if err != nil {
 		return nil, err
 	}
