@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"slices"
 	"strconv"
 	"time"
@@ -30,6 +31,9 @@ func (f *Fleet) Resolve(pins Pins) error {
 	// All but the parent's digest is each role's own business. The work is short: nobody would cancel it.
 	err := each(context.Background(), len(f.Roles), batch, func(i int) (err error) {
 		r := f.Roles[i]
+		if r.resolveSame(pins) {
+			return nil
+		}
 		if r.Components, err = r.components(pins); err != nil {
 			return fmt.Errorf("computing the digest of role %s: %w", r.Name, err)
 		}
@@ -46,9 +50,38 @@ func (f *Fleet) Resolve(pins Pins) error {
 			base := slices.IndexFunc(r.Components, func(c Component) bool { return c.Name == "base" })
 			r.Components[base].Value = r.Parent.Digest
 		}
-		r.Digest = digestOf("recipe", r.Components)
+		if r.same != nil && slices.Equal(r.Components, r.same.Components) {
+			r.Digest = r.same.Digest
+		} else {
+			r.Digest = digestOf("recipe", r.Components)
+		}
 	}
 	return nil
+}
+
+// resolveSame takes over what follows from the role's own files, where the fleet near by has been resolved; it says
+// whether it could. Settings that come from a parent, from imgops.lock and from the pins may be others.
+func (r *Role) resolveSame(pins Pins) bool {
+	old := r.same
+	if old == nil || len(old.Components) == 0 || r.Architecture != old.Architecture || !reflect.DeepEqual(r.Build, old.Build) ||
+		!reflect.DeepEqual(r.Verify, old.Verify) || !r.fleet.Lock.Refresh[r.Name].Equal(old.fleet.Lock.Refresh[r.Name]) {
+		return false
+	}
+	r.TestsDigest, r.Components = old.TestsDigest, slices.Clone(old.Components)
+	base := slices.IndexFunc(r.Components, func(c Component) bool { return c.Name == "base" })
+	r.Components[base].Value = r.base(pins)
+	return true
+}
+
+// base is the component that a role's image starts from; the digest of a parent, which may not be known yet, is left empty.
+func (r *Role) base(pins Pins) string {
+	switch {
+	case r.Parent != nil:
+		return ""
+	case r.Base.Image != "":
+		return r.Base.Image
+	}
+	return pins[r.Base.key()]
 }
 
 // components lists everything that decides the content of the role's image; the digest of a parent, which may not be
@@ -58,14 +91,7 @@ func (r *Role) components(pins Pins) ([]Component, error) {
 	c := components{list: make([]Component, 0, 8+len(r.parts))}
 	c.add("format", strconv.Itoa(BakeFormat))
 	c.add("architecture", r.Architecture)
-	switch {
-	case r.Parent != nil:
-		c.add("base", "")
-	case r.Base.Image != "":
-		c.add("base", r.Base.Image)
-	default:
-		c.add("base", pins[r.Base.key()])
-	}
+	c.add("base", r.base(pins))
 	c.addJSON("build.instance_type", r.Build.InstanceTypes)
 	c.add("build.disk", strconv.Itoa(int(r.Build.DiskGiB)))
 	c.add("build.ssh_user", r.Build.SSHUser)

@@ -13,6 +13,7 @@ type indexed struct {
 	tracked []indexEntry // all that is below it
 	skip    int          // length of its own path, with the slash
 	below   []indexedDir // its directories, in Git's order
+	noLinks bool         // no symlink is below it
 }
 
 type indexedDir struct {
@@ -42,7 +43,11 @@ func (x *indexed) visit(do func(name string, mode filemode.FileMode, id plumbing
 
 func (x *indexed) tree() *tree {
 	b := newTreeBody()
-	x.visit(func(name string, mode filemode.FileMode, id plumbing.Hash, _ *tree) { b.add(mode, name, id) })
+	x.noLinks = true
+	x.visit(func(name string, mode filemode.FileMode, id plumbing.Hash, sub *tree) {
+		b.add(mode, name, id)
+		x.noLinks = x.noLinks && mode != filemode.Symlink && (sub == nil || sub.index != nil && sub.index.noLinks)
+	})
 	return &tree{id: b.id(), index: x}
 }
 

@@ -2,7 +2,6 @@ package roles
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -14,7 +13,7 @@ const ledgerRequired = "required"
 
 // A bucket's name: 3 to 63 lower-case letters, digits, dots and dashes (S3 user guide, "General purpose bucket naming
 // rules"). A prefix is part of a URL in messages, so it is kept plain.
-var placeForm = regexp.MustCompile(`^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9!_.*'()-]+)*/?$`)
+var placeForm = lazy(`^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9!_.*'()-]+)*/?$`)
 
 // ledger reads a word, or a mapping.
 func (p *configParser) ledger(n *yaml.Node) {
@@ -48,7 +47,7 @@ func (p *configParser) ledgerStore(n *yaml.Node, what string, words ...string) (
 	case !ok:
 	case v == ledgerRequired && slices.Contains(words, v):
 		return LedgerBranch, true
-	case slices.Contains(words, v) || placeForm.MatchString(v):
+	case slices.Contains(words, v) || placeForm().MatchString(v):
 		return v, false
 	case strings.HasPrefix(strings.ToLower(v), "s3:"):
 		p.add(at(n), fmt.Sprintf("%s %q is no place in S3", what, v), "write s3://BUCKET or s3://BUCKET/PREFIX, the bucket in lower case")

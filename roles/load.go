@@ -233,7 +233,7 @@ func (l *loading) reach(ctx context.Context) error {
 		r := l.fleet.Roles[i]
 		var problems []Problem
 		if old := same.role(r); old != nil {
-			r.parts, r.seen = old.parts, old.seen
+			r.parts, r.seen, r.same = old.parts, old.seen, old
 		} else {
 			r.parts, r.seen, problems, err = l.fleet.view.reach(r)
 			if err == nil {

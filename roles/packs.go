@@ -38,12 +38,16 @@ func newObjects(dot billy.Filesystem) *objects {
 // anywhere lets go-git find the objects that a clone shares with another one (git clone --reference), as a CI's do.
 func anywhere() billy.Filesystem { return osfs.New("/") }
 
-// EncodedObject gives an object. From a pack, its content has the hash that it is named by.
+// EncodedObject gives an object. The content of a commit from a pack has the hash that it is named by; that of trees and
+// blobs is for the caller to check.
 func (o *objects) EncodedObject(kind plumbing.ObjectType, id plumbing.Hash) (plumbing.EncodedObject, error) {
 	o.open(id)
 	for _, p := range o.packs {
 		obj, err := p.Get(id)
-		if err == nil && (obj.Type() == kind || kind == plumbing.AnyObject) && obj.Hash() == id {
+		if err != nil || obj.Type() != kind && kind != plumbing.AnyObject {
+			continue
+		}
+		if t := obj.Type(); t == plumbing.TreeObject || t == plumbing.BlobObject || obj.Hash() == id {
 			return obj, nil
 		}
 	}
@@ -79,7 +83,7 @@ func (o *objects) open(id plumbing.Hash) {
 		return
 	}
 	o.known = true
-	shared := cache.NewObjectLRUDefault()
+	shared := &deltaCache{Object: cache.NewObjectLRUDefault()}
 	alternates, _ := o.dir.Alternates()
 	for _, dir := range append([]*dotgit.DotGit{o.dir}, alternates...) {
 		ids, _ := dir.ObjectPacks()
@@ -91,11 +95,12 @@ func (o *objects) open(id plumbing.Hash) {
 	}
 }
 
-func openPack(dir *dotgit.DotGit, id plumbing.Hash, shared cache.Object) (*packfile.Packfile, error) {
+func openPack(dir *dotgit.DotGit, id plumbing.Hash, shared *deltaCache) (*packfile.Packfile, error) {
 	index, err := readPackIndex(dir, id)
 	if err != nil {
 		return nil, err
 	}
+	index.deltas = shared
 	f, err := dir.ObjectPack(id)
 	if err != nil {
 		return nil, err
@@ -145,16 +150,36 @@ func readPackIndex(dir *dotgit.DotGit, pack plumbing.Hash) (_ *packIndex, err er
 // packIndex is a pack's index as it is in its file: what idxfile.Decoder makes is the same, copied and checked.
 type packIndex struct {
 	idxfile.MemoryIndex
-	reversed int // how often an object was looked for by its place
+	deltas *deltaCache
+}
+
+// deltaCache is go-git's cache of what deltas are made against. To use it takes the hash of each of these objects, and
+// each pack's index turned around: it pays when many are read. A plan reads a few dozen.
+type deltaCache struct {
+	cache.Object
+	deltas int // how many were read
+}
+
+// manyDeltas is from when on the cache is used.
+const manyDeltas = 1000
+
+func (c *deltaCache) Put(o plumbing.EncodedObject) {
+	if c.deltas > manyDeltas {
+		c.Object.Put(o)
+	}
+}
+
+func (c *deltaCache) Get(id plumbing.Hash) (plumbing.EncodedObject, bool) {
+	if c.deltas > manyDeltas {
+		return c.Object.Get(id)
+	}
+	return nil, false
 }
 
 const (
 	packIndexHead = "\xfftOc\x00\x00\x00\x02"
 	fanoutSize    = 256 * 4
 	trailerSize   = 2 * hash.Size
-	// manyReversed is from when on all places are turned around, so that go-git's cache is of use. It pays for a few
-	// hundred deltas; a plan reads a few dozen.
-	manyReversed = 1000
 )
 
 // parsePackIndex reads version 2 (gitformat-pack(5)). The tables are parts of data.
@@ -196,7 +221,7 @@ func parsePackIndex(data []byte) (*packIndex, error) {
 // FindHash says what object lies at a place, or that it does not know. go-git asks for the base of every delta, to see
 // whether it is in its cache.
 func (x *packIndex) FindHash(place int64) (plumbing.Hash, error) {
-	if x.reversed++; x.reversed > manyReversed {
+	if x.deltas.deltas++; x.deltas.deltas > manyDeltas {
 		return x.MemoryIndex.FindHash(place)
 	}
 	return plumbing.ZeroHash, nil

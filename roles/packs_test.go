@@ -34,7 +34,7 @@ func TestObjects(t *testing.T) {
 			require.NoError(t, err)
 			defer func() { require.NoError(t, repo.Close()) }()
 			ids := strings.Fields(gitIn(t, dir, "rev-list", "--objects", "--no-object-names", "--all"))
-			for range 1 + manyReversed/len(ids) {
+			for range 1 + manyDeltas/len(ids) {
 				for _, id := range ids {
 					obj, err := repo.store.git.EncodedObject(plumbing.AnyObject, plumbing.NewHash(id))
 					require.NoError(t, err)

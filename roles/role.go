@@ -35,6 +35,7 @@ type Role struct {
 	def   *definition
 	parts []part   // the files that count, as whole directories where all of one counts
 	seen  *reacher // knows every path whose appearance or change would change parts
+	same  *Role    // of the fleet near by, with the same definition, tests and parts; or nil
 	tests *tree    // roles/<role>/tests; nil when there is none
 	// recipeTree is the parts as one tree rooted at the fleet's root, made on first use: what Materialize writes.
 	recipeTree func() (*tree, error)

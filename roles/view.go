@@ -182,6 +182,9 @@ func (v *view) allRoles(t *tree) (*tree, error) {
 
 // symlinks lists the links below a tree, paths relative to it.
 func (v *view) symlinks(at string, t *tree) ([]symlink, error) {
+	if t.index != nil && t.index.noLinks {
+		return nil, nil
+	}
 	v.mu.Lock()
 	found, ok := v.links[t.id]
 	v.mu.Unlock()

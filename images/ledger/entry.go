@@ -9,6 +9,7 @@ import (
 	"path"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -96,13 +97,18 @@ const (
 	pathTime  = "20060102T150405.000Z"
 )
 
+// lazy compiles an expression on first use: most runs read no ledger.
+func lazy(expression string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expression) })
+}
+
 var (
-	nameForm   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
-	digestForm = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
-	imageForm  = regexp.MustCompile(`^ami-[0-9a-z-]{1,60}$`)
-	bucketForm = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
-	eventForm  = regexp.MustCompile(`^([0-9]{8}T[0-9]{6}\.[0-9]{3}Z)-([a-z]+)-([0-9a-f]{12})\.json$`)
-	testForm   = regexp.MustCompile(`^verification-([0-9]{8}T[0-9]{6}\.[0-9]{3}Z)-([0-9a-f]{12})\.json$`)
+	nameForm   = lazy(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
+	digestForm = lazy(`^sha256:[0-9a-f]{64}$`)
+	imageForm  = lazy(`^ami-[0-9a-z-]{1,60}$`)
+	bucketForm = lazy(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
+	eventForm  = lazy(`^([0-9]{8}T[0-9]{6}\.[0-9]{3}Z)-([a-z]+)-([0-9a-f]{12})\.json$`)
+	testForm   = lazy(`^verification-([0-9]{8}T[0-9]{6}\.[0-9]{3}Z)-([0-9a-f]{12})\.json$`)
 )
 
 // place is what a path says about its entry.
@@ -117,17 +123,17 @@ func parsePath(p string) (place, error) {
 	bad := errors.New("it is no file that imgops has written")
 	switch {
 	case len(parts) == 3 && parts[0] == eventTree:
-		m := eventForm.FindStringSubmatch(parts[2])
-		if m == nil || !nameForm.MatchString(parts[1]) {
+		m := eventForm().FindStringSubmatch(parts[2])
+		if m == nil || !nameForm().MatchString(parts[1]) {
 			return place{}, bad
 		}
 		return place{kind: KindEvent, role: parts[1], at: m[1], action: m[2], id: m[3]}, nil
 	case len(parts) == 5 && parts[0] == imageTree:
 		at := place{role: parts[1], digest: "sha256:" + parts[2], image: parts[3]}
-		if !nameForm.MatchString(at.role) || !digestForm.MatchString(at.digest) || !imageForm.MatchString(at.image) {
+		if !nameForm().MatchString(at.role) || !digestForm().MatchString(at.digest) || !imageForm().MatchString(at.image) {
 			return place{}, bad
 		}
-		switch m := testForm.FindStringSubmatch(parts[4]); {
+		switch m := testForm().FindStringSubmatch(parts[4]); {
 		case parts[4] == "image.json":
 			at.kind = KindImage
 		case parts[4] == "inventory.json":

@@ -32,7 +32,7 @@ type Book struct {
 
 // Book reads everything about a role but the inventories.
 func (l Ledger) Book(ctx context.Context, role string) (*Book, error) {
-	if !nameForm.MatchString(role) {
+	if !nameForm().MatchString(role) {
 		return nil, fmt.Errorf("%q is no name of a role", role)
 	}
 	b := &Book{inventories: map[string]string{}, ledger: l}

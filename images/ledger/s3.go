@@ -42,7 +42,7 @@ func NewS3(api S3API, place string) (*S3, error) {
 func ParseS3(place string) (bucket, prefix string, err error) {
 	rest, ok := strings.CutPrefix(place, "s3://")
 	bucket, prefix, _ = strings.Cut(rest, "/")
-	if !ok || !bucketForm.MatchString(bucket) {
+	if !ok || !bucketForm().MatchString(bucket) {
 		return "", "", fmt.Errorf("%q is no place in S3; write s3://BUCKET or s3://BUCKET/PREFIX", place)
 	}
 	if prefix = strings.Trim(path.Clean("/"+prefix), "/"); prefix != "" {

@@ -36,7 +36,7 @@ type manifest struct {
 	Runs   [][3]int64 `json:"runs"`   // first block, number of blocks, index in Owners; what is in no run is zero
 }
 
-var validID = regexp.MustCompile(`^[A-Za-z0-9-]{1,64}$`)
+var validID = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9-]{1,64}$`) }) // most runs need no disk
 
 // Open reads the store in dir, which it makes when it is missing, and removes what killed processes left.
 func Open(dir string) (*Store, error) {
@@ -80,7 +80,7 @@ func (m *manifest) check() error {
 		return fmt.Errorf("the manifest is damaged: size %d, block %d", m.Size, m.Block)
 	}
 	for _, id := range m.Owners {
-		if !validID.MatchString(id) {
+		if !validID().MatchString(id) {
 			return fmt.Errorf("the manifest is damaged: owner %q", id)
 		}
 	}
@@ -232,7 +232,7 @@ func (s *Store) shrink(owner string, size int64) error {
 
 // begin reserves the id of a snapshot that is to be made; done gives it back.
 func (s *Store) begin(id string) (done func(), err error) {
-	if !validID.MatchString(id) {
+	if !validID().MatchString(id) {
 		return nil, fmt.Errorf("snapshot id %q: it has up to 64 letters, digits and hyphens", id)
 	}
 	s.files.RLock() // before s.mu, as everywhere
