@@ -9,7 +9,8 @@
 //
 // How it is laid out: open.go and repo*.go open Git, fetch.go gets what a CI's clone lacks (with the git binary, and
 // only where AllowFetch says so), lfs.go finds what Git LFS keeps; tree.go and store.go are the file trees that
-// everything else reads; worktree.go and index.go make such a tree from a checkout; yaml.go, config_parse.go,
+// everything else reads; packs.go gets Git's objects; worktree.go, checkout.go, indexed.go and index.go make such a tree
+// from a checkout; near.go takes over what a commit has in common with a fleet that is loaded; yaml.go, config_parse.go,
 // image_parse.go and lock.go parse; link.go checks files against each other, suites.go that there are tests,
 // conflict.go that a merge left nothing behind; reach.go, scan.go, refer.go and jinja.go follow Ansible's references,
 // and where one cannot be followed, every file counts; digest.go and explain.go compute and compare; quiet.go

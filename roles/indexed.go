@@ -1,6 +1,9 @@
 package roles
 
 import (
+	"context"
+	"slices"
+	"sort"
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -61,4 +64,80 @@ func (x *indexed) entries() []entry {
 		list = append(list, entry{name: name, mode: mode, id: id, sub: sub})
 	})
 	return list
+}
+
+// find looks for a name in a sorted list, first where it is likely.
+func find(files []diskFile, name string, likely int) (at int, there bool) {
+	if likely < len(files) && files[likely].name == name {
+		return likely, true
+	}
+	return slices.BinarySearchFunc(files, name, func(f diskFile, name string) int { return strings.Compare(f.name, name) })
+}
+
+// endOf is the index behind the last entry whose path begins as that of the first does.
+func endOf(tracked []indexEntry, first, length int) int {
+	prefix := tracked[first].path[:length]
+	return first + sort.Search(len(tracked)-first, func(j int) bool { return !strings.HasPrefix(tracked[first+j].path, prefix) })
+}
+
+// look compares what is tracked with what is on disk, a file after the other as in the index, which is much quicker than
+// directory by directory.
+func (c *checkout) look(ctx context.Context, tracked []indexEntry) error {
+	const chunk = 512
+	return each(ctx, (len(tracked)+chunk-1)/chunk, 1, func(n int) error {
+		for i := n * chunk; i < min((n+1)*chunk, len(tracked)); i++ {
+			e := &tracked[i]
+			stat, err := c.root.lstat(e.path) // what is wrong with it is told where it is read
+			e.clean = err == nil && c.index.unchanged(e, stat, c.fileMode)
+		}
+		return nil
+	})
+}
+
+// asIndexed says whether all that is tracked in a directory is there as in the index, but for what its directories
+// hold. known tells the names that are tracked.
+func (c *checkout) asIndexed(into *pending, tracked []indexEntry, skip int, files []diskFile, known []bool) bool {
+	x, next := &indexed{tracked: tracked, skip: skip}, 0
+	for i := 0; i < len(tracked); {
+		name, _, deeper := strings.Cut(tracked[i].path[skip:], "/")
+		at, there := find(files, name, next)
+		if !there || deeper != files[at].kind.IsDir() || !deeper && !tracked[i].clean {
+			return false
+		}
+		known[at], next = true, at+1
+		end := i + 1
+		if deeper {
+			end = endOf(tracked, i, skip+len(name)+1)
+			x.below = append(x.below, indexedDir{tracked: end - i})
+		}
+		i = end
+	}
+	if len(tracked) > 0 {
+		into.index = x
+	}
+	return true
+}
+
+// below reads the directories of one that is as in the index.
+func (c *checkout) below(ctx context.Context, into *pending) error {
+	x, dir := into.index, 0
+	if x == nil {
+		return nil
+	}
+	into.subs = make([]*pending, len(x.below))
+	for i := 0; i < len(x.tracked) && dir < len(x.below); {
+		path := x.tracked[i].path
+		slash := strings.IndexByte(path[x.skip:], '/')
+		if slash < 0 {
+			i++
+			continue
+		}
+		end := i + x.below[dir].tracked
+		into.subs[dir] = &pending{}
+		if err := c.descend(ctx, into.subs[dir], path[:x.skip+slash], x.tracked[i:end]); err != nil {
+			return err
+		}
+		i, dir = end, dir+1
+	}
+	return nil
 }
