@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -107,6 +108,11 @@ func (a *app) hint(err error) string {
 		return "the credentials have expired: get new ones and run the same command again, it goes on where it was"
 	case "AuthFailure", "InvalidClientTokenId", "UnrecognizedClientException":
 		return "the credentials are not accepted; for the sandbox: eval \"$(imgops sandbox env)\""
+	case "SignatureDoesNotMatch", "InvalidSignatureException":
+		return "the secret key is not that of the access key id, or this computer's clock is wrong; for the sandbox: eval \"$(imgops sandbox env)\""
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		return "it belongs to another user; what was run as root once (a sandbox with nspawn machines is) needs sudo again, or other directories: XDG_STATE_HOME, XDG_CACHE_HOME"
 	}
 	return ""
 }

@@ -82,7 +82,7 @@ func (a *app) runLogin(ctx context.Context, want string, command []string) error
 		if errors.As(err, &exit) && exit.ExitCode() != 255 { // 255 is ssh's own failure
 			return &exitStatus{code: exit.ExitCode()}
 		}
-		return fmt.Errorf("logging in to %s (has it expired?): %w", k.label, err)
+		return fmt.Errorf("logging in to %s (after a start, such as by sandbox up, it takes a while to answer: try again; when its time was over, it is gone: imgops verify --keep %s): %w", k.label, k.role, err)
 	}
 	return nil
 }

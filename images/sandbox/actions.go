@@ -59,6 +59,10 @@ var ec2Actions = map[string]action{
 	"ReplaceIamInstanceProfileAssociation":   writes(replaceProfile),
 	"DescribeIamInstanceProfileAssociations": reads(describeProfiles),
 
+	"CreateFleet":                  writes(createFleet),
+	"DescribeSpotInstanceRequests": reads(describeSpotRequests),
+	"CancelSpotInstanceRequests":   writes(cancelSpotRequests),
+
 	"DescribeInstanceCreditSpecifications": reads(describeInstanceCredits),
 	"DescribeInstanceImageMetadata":        reads(describeInstanceImages),
 
@@ -101,6 +105,7 @@ var ec2Actions = map[string]action{
 	"EnableImageDeregistrationProtection":  writes(enableImageProtection),
 	"DisableImageDeregistrationProtection": writes(disableImageProtection),
 
+	"GetImageAncestry":                reads(getImageAncestry),
 	"DescribeImageReferences":         reads(describeImageReferences),
 	"CreateImageUsageReport":          writes(createUsageReport),
 	"DescribeImageUsageReports":       reads(describeUsageReports),

@@ -64,7 +64,7 @@ func createImage(q *call, in *createImageRequest) (*imageAnswer, error) {
 	source, _ := q.images.Get(q.tx, inst.ImageID)
 	i := imageRow{place: q.place, ID: id, Name: in.Name, Description: in.Description, Architecture: inst.Architecture, State: pending,
 		Created: q.now, RootDevice: inst.RootDevice, Devices: devices, BootMode: inst.BootMode, ENA: inst.ENA,
-		Sriov: cmp.Or(inst.Sriov, source.Sriov), UEFIData: source.UEFIData, TPMSupport: source.TPMSupport, SourceInstance: inst.ID,
+		Sriov: cmp.Or(inst.Sriov, source.Sriov), UEFIData: source.UEFIData, TPMSupport: source.TPMSupport, SourceInstance: inst.ID, SourceImage: inst.ImageID, SourceFrom: inst.Region,
 		Job: &imageJob{InstanceID: inst.ID, Reboot: inst.State == running && !in.NoReboot}}
 	q.images.Put(q.tx, id, i)
 	q.setTags(id, specs["image"])

@@ -89,6 +89,10 @@ func stopInstances(q *call, in *stopRequest) (*stateChangeAnswer, error) {
 		case stopped:
 			return nil
 		case running, stopping:
+			if i.SpotRequest != "" {
+				return fail("UnsupportedOperation", "You can't stop the Spot Instance '%s' because it is associated with a one-time Spot Instance request. "+
+					"You can only stop Spot Instances associated with persistent Spot Instance requests.", i.ID)
+			}
 			if i.NoStop {
 				return fail("OperationNotPermitted", "The instance '%s' may not be stopped. Modify its 'disableApiStop' instance attribute and try again.", i.ID)
 			}

@@ -141,6 +141,8 @@ type instanceItem struct {
 	PublicIP        string                     `xml:"ipAddress,omitempty"`
 	Sriov           string                     `xml:"sriovNetSupport,omitempty"`
 	Capacity        templateCapacity           `xml:"capacityReservationSpecification"`
+	Lifecycle       string                     `xml:"instanceLifecycle,omitempty"`
+	SpotRequest     string                     `xml:"spotInstanceRequestId,omitempty"`
 }
 
 type reservationItem struct {
@@ -169,6 +171,7 @@ func (q *call) instanceItem(i *instanceRow) instanceItem {
 		State: instanceState(i.State), Transition: i.Transition, KeyName: i.KeyName, LaunchIndex: i.LaunchIndex, Type: i.Type,
 		Launched: timestamp(i.Launched), Placement: placementItem{ZoneID: zoneID(i.Region, i.Zone), Tenancy: "default", Zone: i.Zone},
 		Monitoring: disabled, Sriov: i.Sriov, Capacity: templateCapacity{CapacityReservationPreference: i.capacityPreference()}}
+	item.Lifecycle, item.SpotRequest = i.lifecycle(), i.SpotRequest
 	if i.Monitoring {
 		item.Monitoring = "enabled"
 	}

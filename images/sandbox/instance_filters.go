@@ -15,7 +15,7 @@ var instanceFilters = fields[instanceRow]{
 	"iam-instance-profile.arn": one(func(i *instanceRow) string { return i.Profile }),
 	"image-id":                 one(func(i *instanceRow) string { return i.ImageID }),
 	"instance-id":              one(func(i *instanceRow) string { return i.ID }),
-	"instance-lifecycle":       func(*instanceRow) []string { return nil },
+	"instance-lifecycle":       one(func(i *instanceRow) string { return i.lifecycle() }),
 	"instance-state-code":      one(func(i *instanceRow) string { return strconv.Itoa(stateCodes[i.State]) }),
 	"instance-state-name":      one(func(i *instanceRow) string { return i.State }),
 	"instance-type":            one(func(i *instanceRow) string { return i.Type }),
@@ -60,6 +60,7 @@ var instanceFilters = fields[instanceRow]{
 	"maintenance-options.auto-recovery": constantly[instanceRow]("default"),
 	"platform-details":                  constantly[instanceRow]("Linux/UNIX"),
 	"usage-operation":                   constantly[instanceRow]("RunInstances"),
+	"spot-instance-request-id":          one(func(i *instanceRow) string { return i.SpotRequest }),
 	"availability-zone-id":              one(func(i *instanceRow) string { return zoneID(i.Region, i.Zone) }),
 	"state-reason-message": one(func(i *instanceRow) string {
 		if i.Reason == nil {
@@ -97,7 +98,6 @@ var instanceFilters = fields[instanceRow]{
 	"product-code.type":          constantly[instanceRow](),
 	"ramdisk-id":                 constantly[instanceRow](),
 	"requester-id":               constantly[instanceRow](), // of instances that a service launches
-	"spot-instance-request-id":   constantly[instanceRow](),
 }
 
 func (q *call) instanceFilters() fields[instanceRow] {

@@ -49,6 +49,7 @@ type runInstancesRequest struct {
 	CpuOptions                        *templateCPU
 	PrivateDnsNameOptions             *templateDNS
 	CapacityReservationSpecification  *templateCapacity
+	InstanceMarketOptions             *marketParam
 	ClientToken                       string
 	TagSpecification                  []tagSpecParam
 }
@@ -112,9 +113,13 @@ func (q *call) launchOne(l launch, index int, address netip.Addr) {
 		q.volumes.Put(q.tx, v.ID, v)
 		q.setTags(v.ID, l.tags["volume"])
 	}
-	q.instances.Put(q.tx, i.ID, i)
 	q.setTags(i.ID, l.tags["instance"])
 	q.setTags(i.ENI, l.tags["network-interface"])
+	if i.SpotPrice != "" {
+		i.SpotRequest = newID("sir-")
+		q.setTags(i.SpotRequest, l.tags[spotResource])
+	}
+	q.instances.Put(q.tx, i.ID, i)
 	q.after(func() { q.reconcile(i.ID) })
 }
 
@@ -125,7 +130,7 @@ func (q *call) prepare(in *runInstancesRequest) (launch, error) {
 	if err != nil {
 		return l, err
 	}
-	if l.tags, err = tagSpecs(in.TagSpecification, "instance", "volume", "network-interface"); err != nil {
+	if l.tags, err = tagSpecs(in.TagSpecification, "instance", "volume", "network-interface", spotResource); err != nil {
 		return l, err
 	}
 	if err := firstError(in.flattenInterface(), in.runnable()); err != nil {
@@ -141,7 +146,10 @@ func (q *call) prepare(in *runInstancesRequest) (launch, error) {
 		return l, err
 	}
 	l.address = in.PrivateIpAddress
-	l.template, err = q.launchTemplate(in, l)
+	if l.template, err = q.launchTemplate(in, l); err != nil {
+		return l, err
+	}
+	l.template.SpotPrice, err = in.spotPrice()
 	l.tags["instance"] = withSystemTags(l.tags["instance"], system)
 	return l, err
 }

@@ -199,6 +199,8 @@ type instanceRow struct {
 	BootMode                 string
 	Sriov                    string
 	CapacityPreference       string
+	SpotRequest, SpotPrice   string    // of a Spot Instance: its request, and the most it may cost
+	SpotCanceled             time.Time // when its request was
 	Virtual                  []device  // of the instance store: only CreateImage asks for them
 	Force                    bool      // the pending stop is by force
 	Rebooting                bool      // a reboot was asked for and is not done

@@ -29,6 +29,7 @@ type templateData struct {
 	MetadataOptions                   *templateMetadata    `xml:"metadataOptions"`
 	PrivateDnsNameOptions             *templateDNS         `xml:"privateDnsNameOptions"`
 	CapacityReservationSpecification  *templateCapacity    `xml:"capacityReservationSpecification"`
+	InstanceMarketOptions             *marketParam         `xml:"instanceMarketOptions"`
 	BlockDeviceMapping                []templateDevice     `xml:"blockDeviceMappingSet>item"`
 	NetworkInterface                  []templateInterface  `xml:"networkInterfaceSet>item"`
 	TagSpecification                  []templateTags       `xml:"tagSpecificationSet>item"`

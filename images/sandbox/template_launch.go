@@ -75,6 +75,7 @@ func (in *runInstancesRequest) fill(d templateData) {
 	if p := d.IamInstanceProfile; p != nil && in.IamInstanceProfile == (profileParam{}) {
 		in.IamInstanceProfile = *p
 	}
+	either(&in.InstanceMarketOptions, d.InstanceMarketOptions)
 	either(&in.HibernationOptions, d.HibernationOptions)
 	either(&in.EnclaveOptions, d.EnclaveOptions)
 	either(&in.CpuOptions, d.CpuOptions)

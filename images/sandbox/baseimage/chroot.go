@@ -30,7 +30,10 @@ func Probe() error {
 	var missing, install []string
 	for _, t := range needed {
 		if _, err := exec.LookPath(t[0]); err != nil {
-			missing, install = append(missing, t[0]), append(install, t[1])
+			missing = append(missing, t[0])
+			if !slices.Contains(install, t[1]) { // several programs can be in one package
+				install = append(install, t[1])
+			}
 		}
 	}
 	if len(missing) > 0 {

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -22,7 +23,10 @@ func ProbeQEMU() error {
 	var missing, install []string
 	for _, t := range qemuTools {
 		if _, err := exec.LookPath(t[0]); err != nil {
-			missing, install = append(missing, t[0]), append(install, t[1])
+			missing = append(missing, t[0])
+			if !slices.Contains(install, t[1]) { // several programs can be in one package
+				install = append(install, t[1])
+			}
 		}
 	}
 	if len(missing) > 0 {

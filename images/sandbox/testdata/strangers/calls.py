@@ -178,6 +178,23 @@ assert refused("IncorrectInstanceState", ec2.reboot_instances, InstanceIds=ids) 
 ec2.start_instances(InstanceIds=ids)
 wait(ec2, "instance_running", InstanceIds=ids)
 
+# Spot Instances.
+refused("SpotMaxPriceTooLow", ec2.run_instances, InstanceMarketOptions={"MarketType": "spot", "SpotOptions": {"MaxPrice": "0.0001"}}, **launch)
+spot = ec2.run_instances(InstanceMarketOptions={"MarketType": "spot"}, **launch)["Instances"][0]
+assert spot["InstanceLifecycle"] == "spot"
+wait(ec2, "spot_instance_request_fulfilled", SpotInstanceRequestIds=[spot["SpotInstanceRequestId"]])
+assert [r["State"] for p in pages(ec2, "describe_spot_instance_requests", 5) for r in p["SpotInstanceRequests"]] == ["active"]
+assert ec2.cancel_spot_instance_requests(SpotInstanceRequestIds=[spot["SpotInstanceRequestId"]])["CancelledSpotInstanceRequests"][0]["State"] == "cancelled"
+ec2.terminate_instances(InstanceIds=[spot["InstanceId"]])
+wait(ec2, "instance_terminated", InstanceIds=[spot["InstanceId"]])
+ec2.create_launch_template(LaunchTemplateName="fleet", LaunchTemplateData={"ImageId": base, "KeyName": "mine"})
+fleet = ec2.create_fleet(Type="instant", TargetCapacitySpecification={"TotalTargetCapacity": 1, "DefaultTargetCapacityType": "spot"}, LaunchTemplateConfigs=[{
+    "LaunchTemplateSpecification": {"LaunchTemplateName": "fleet", "Version": "1"}, "Overrides": [{"InstanceType": "t4g.small"}, {"InstanceType": "t3.small"}]}])
+assert fleet["Errors"][0]["ErrorCode"] == "InvalidParameterValue", "the first type has another architecture"
+ec2.terminate_instances(InstanceIds=fleet["Instances"][0]["InstanceIds"])
+wait(ec2, "instance_terminated", InstanceIds=fleet["Instances"][0]["InstanceIds"])
+ec2.delete_launch_template(LaunchTemplateName="fleet")
+
 # Images.
 refused("InvalidAMIName.Malformed", ec2.create_image, InstanceId=instance, Name="no#pe")
 image = ec2.create_image(InstanceId=instance, Name="web-1", NoReboot=True, TagSpecifications=tags("image", role="web") + tags("snapshot", role="disk"))["ImageId"]
@@ -187,6 +204,7 @@ wait(ec2, "image_available", ImageIds=[image])
 about = ec2.describe_images(ImageIds=[image])["Images"][0]
 snapshot = about["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
 wait(ec2, "snapshot_completed", SnapshotIds=[snapshot])
+assert [e["ImageId"] for e in ec2.get_image_ancestry(ImageId=image)["ImageAncestryEntries"]] == [image, base]
 refused("InvalidSnapshot.InUse", ec2.delete_snapshot, SnapshotId=snapshot)
 refused("InvalidAMIID.NotFound", target.describe_images, ImageIds=[image])
 ec2.modify_image_attribute(ImageId=image, LaunchPermission={"Add": [{"UserId": TARGET}]})
@@ -373,7 +391,7 @@ for client in ec2, ssm, kms:
     unused(client)
 
 # What is not there says so, by name.
-refused("InvalidAction", ec2.describe_spot_instance_requests)
+refused("InvalidAction", ec2.describe_spot_price_history)
 
 # And away with it all.
 ssm.delete_parameter(Name=name)

@@ -65,5 +65,5 @@ ec2 deregister-image --image-id "$image" --delete-associated-snapshots >/dev/nul
 refused InvalidAMIID.Unavailable ec2 deregister-image --image-id "$image"
 ec2 terminate-instances --instance-ids "$instance" >/dev/null
 ec2 wait instance-terminated --instance-ids "$instance"
-refused InvalidAction ec2 describe-spot-instance-requests
+refused InvalidAction ec2 describe-spot-price-history --max-items 1
 echo all is well
