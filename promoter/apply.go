@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/imgops/imgops/images"
 )
@@ -28,8 +29,11 @@ func (p *Promoter) Apply(ctx context.Context, plan Plan, progress images.Progres
 		if len(a.again) == 0 {
 			break
 		}
-		var err error
-		if plan, err = p.replan(ctx, a.again, progress); err == nil && try == tries {
+		err := pause(ctx, try)
+		if err == nil {
+			plan, err = p.replan(ctx, a.again, progress)
+		}
+		if err == nil && try == tries {
 			err = errors.New("its pointers keep being moved by others")
 		}
 		if err != nil {
@@ -44,7 +48,21 @@ func (p *Promoter) Apply(ctx context.Context, plan Plan, progress images.Progres
 }
 
 // tries is how often a role is planned again because others have moved its pointers.
-const tries = 3
+const tries = 5
+
+// pause waits before a role is planned again, at first not at all and 7.5 seconds in sum: what looks like a move can be an
+// answer from before this run's own, since a read of SSM can be seconds old (SSM has no strongly consistent reads).
+func pause(ctx context.Context, try int) error {
+	if try == 0 {
+		return ctx.Err()
+	}
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(250 * time.Millisecond << try):
+		return nil
+	}
+}
 
 func (p *Promoter) applier(plan Plan, progress images.Progress) *applier {
 	a := &applier{
