@@ -4,13 +4,12 @@ import (
 	"bytes"
 	"context"
 	"path"
-	"strings"
 )
 
 // CheckSuites reads the goss.yaml of the suites of some roles and reports each mistake that shows without a machine: its
-// syntax, and sections that are not among the given ones, which goss would pass over in silence. Files with templates in
-// them are left to the machine. The error is a *ProblemsError.
-func (f *Fleet) CheckSuites(ctx context.Context, list []*Role, sections []string) error {
+// syntax, and sections that are neither among the given ones nor the author's own, which goss would pass over in silence.
+// Files with templates in them are left to the machine. The error is a *ProblemsError.
+func (f *Fleet) CheckSuites(ctx context.Context, list []*Role, sections []string, own func(section string) bool) error {
 	known := fields{}
 	for _, name := range sections {
 		known[name] = nil
@@ -21,7 +20,7 @@ func (f *Fleet) CheckSuites(ctx context.Context, list []*Role, sections []string
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			found, err := f.checkGoss(path.Join(suite.Dir, "goss.yaml"), known)
+			found, err := f.checkGoss(path.Join(suite.Dir, "goss.yaml"), known, own)
 			if err != nil {
 				return err
 			}
@@ -31,7 +30,7 @@ func (f *Fleet) CheckSuites(ctx context.Context, list []*Role, sections []string
 	return problemsError(problems)
 }
 
-func (f *Fleet) checkGoss(file string, known fields) ([]Problem, error) {
+func (f *Fleet) checkGoss(file string, known fields, own func(string) bool) ([]Problem, error) {
 	e, ok, err := f.view.root.lookup(file)
 	if err != nil || !ok || !e.isFile() {
 		return nil, err
@@ -47,7 +46,7 @@ func (f *Fleet) checkGoss(file string, known fields) ([]Problem, error) {
 	}
 	for i := 0; i+1 < len(root.Content); i += 2 {
 		key := resolveAlias(root.Content[i])
-		if _, ok := known[key.Value]; ok || key.Value == "" || strings.HasPrefix(key.Value, "x-") || strings.ContainsAny(key.Value[:1], "_.") {
+		if _, ok := known[key.Value]; ok || key.Value == "" || own(key.Value) {
 			continue
 		}
 		s.add(at(root.Content[i]), "goss knows no section \""+key.Value+"\"", choose(key.Value, names(known)))

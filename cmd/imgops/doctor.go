@@ -84,7 +84,7 @@ func (a *app) examine(ctx context.Context, found *findings) error {
 	}
 	fleet, err := loadFleet(ctx, repo, "")
 	if err == nil {
-		err = fleet.CheckSuites(ctx, fleet.Roles, gossagent.Sections())
+		err = fleet.CheckSuites(ctx, fleet.Roles, gossagent.Sections(), gossagent.AuthorsOwn)
 	}
 	var problems *roles.ProblemsError
 	if errors.As(err, &problems) {

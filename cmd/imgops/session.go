@@ -101,7 +101,7 @@ func (s *session) complete(ctx context.Context, list []*roles.Role, decisions ma
 			busy = append(busy, r)
 		}
 	}
-	if err := s.fleet.CheckSuites(ctx, busy, gossagent.Sections()); err != nil {
+	if err := s.fleet.CheckSuites(ctx, busy, gossagent.Sections(), gossagent.AuthorsOwn); err != nil {
 		return err
 	}
 	return s.fleet.Complete(ctx, busy)

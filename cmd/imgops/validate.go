@@ -35,7 +35,7 @@ func validateCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := f.CheckSuites(c.Context(), f.Roles, gossagent.Sections()); err != nil {
+			if err := f.CheckSuites(c.Context(), f.Roles, gossagent.Sections(), gossagent.AuthorsOwn); err != nil {
 				return err
 			}
 			type result struct {

@@ -13,7 +13,7 @@ import (
 )
 
 // checkSections refuses a goss file with a section that goss does not know: goss itself passes over it in silence, and
-// a misspelt section is one that is never tested. Names that begin with x-, _ or . are left to the author, for YAML anchors.
+// a misspelt section is one that is never tested.
 func checkSections(file, vars string) error {
 	data, err := os.ReadFile(file)
 	if err != nil {
@@ -32,12 +32,17 @@ func checkSections(file, vars string) error {
 	}
 	known := Sections()
 	for _, name := range slices.Sorted(maps.Keys(sections)) {
-		if !slices.Contains(known, name) && !strings.HasPrefix(name, "x-") && !strings.ContainsAny(name[:min(1, len(name))], "_.") {
+		if !slices.Contains(known, name) && !AuthorsOwn(name) {
 			node := sections[name]
 			return fmt.Errorf("line %d: unknown section %q; goss knows %s", node.Line, name, strings.Join(known, ", "))
 		}
 	}
 	return nil
+}
+
+// AuthorsOwn says that a section's name is left to the author, for YAML anchors: those that begin with x-, _ or a dot.
+func AuthorsOwn(name string) bool {
+	return slices.ContainsFunc([]string{"x-", "_", "."}, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
 }
 
 // Sections are the names that goss knows at the top of a goss file.
