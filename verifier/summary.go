@@ -20,8 +20,8 @@ func (e *FailedError) Error() string {
 	for _, t := range failures[:min(len(failures), 3)] {
 		names = append(names, fmt.Sprintf("%s/%s %q", t.Suite, t.Kind, t.Name))
 	}
-	text := fmt.Sprintf("verification of role %s on image %s: %d of %d tests failed: %s", e.Report.Role, e.Report.Image,
-		len(failures), e.Report.Counts.Tests, strings.Join(names, ", "))
+	text := fmt.Sprintf("verification of role %s on image %s: %d of %s failed: %s", e.Report.Role, e.Report.Image,
+		len(failures), count(e.Report.Counts.Tests, "test"), strings.Join(names, ", "))
 	if more := len(failures) - len(names); more > 0 {
 		text += fmt.Sprintf(" and %d more", more)
 	}
@@ -59,8 +59,16 @@ func (r Report) verdict() string {
 		word = "not judged"
 	}
 	c := r.Counts
-	return fmt.Sprintf("role %s, image %s: %s; %d tests: %d passed, %d failed, %d errors, %d skipped in %d suites",
-		r.Role, r.Image, word, c.Tests, c.Passed, c.Failed, c.Errors, c.Skipped, len(r.Suites))
+	return fmt.Sprintf("role %s, image %s: %s; %s: %d passed, %d failed, %s, %d skipped in %s",
+		r.Role, r.Image, word, count(c.Tests, "test"), c.Passed, c.Failed, count(c.Errors, "error"), c.Skipped, count(len(r.Suites), "suite"))
+}
+
+// count is a number of things, which are more than one or just one.
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }
 
 func mark(s Status) string {

@@ -173,7 +173,7 @@ func TestVerifyReportsFailedTests(t *testing.T) {
 	summary := strings.Join(report.Summary(), "\n")
 	require.Contains(t, summary, "FAILED default/sh a.sh: a.sh (image ami-1)\n    exit status 3\n    out\n    why\n")
 	require.Contains(t, summary, "FAILED default/goss goss.yaml: File: /nonesuch: exists (image ami-1)\n    File: /nonesuch: exists:\n    Expected\n")
-	require.Contains(t, summary, "role web, image ami-1: failed; 4 tests: 2 passed, 2 failed, 0 errors, 0 skipped in 1 suites")
+	require.Contains(t, summary, "role web, image ami-1: failed; 4 tests: 2 passed, 2 failed, 0 errors, 0 skipped in 1 suite")
 	require.EqualValues(t, 1, b.conns["default"].closed.Load())
 	requireReports(t, b, report)
 }
@@ -232,7 +232,7 @@ func TestVerifyCannotJudge(t *testing.T) {
 			}
 		}, "sh: running a.sh: connection reset"},
 		"no root":        {map[string]string{"s/a.sh": "true"}, func(b *bench) { b.conns["s"].path = noSudo(b.conns["s"]) }, "cannot become root"},
-		"all skipped":    {map[string]string{"s/a.sh": "exit 77"}, nil, "all 1 tests were skipped"},
+		"all skipped":    {map[string]string{"s/a.sh": "exit 77"}, nil, "skipped 1 of 1 test: nothing was verified"},
 		"empty script":   {map[string]string{"s/a.sh": ""}, nil, "script a.sh is empty"},
 		"empty goss":     {map[string]string{"s/goss.yaml": "file: {}\n"}, nil, "found 0 tests"},
 		"misspelt goss":  {map[string]string{"s/goss.yaml": "file: {/etc: {exists: true}}\nservce: {x: {running: true}}\n"}, nil, `unknown section "servce"`},

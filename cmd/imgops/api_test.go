@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/imgops/imgops/images"
+	"github.com/imgops/imgops/images/sandbox"
 	"github.com/imgops/imgops/images/sandbox/sandboxtest"
 )
 
@@ -26,9 +27,9 @@ type apiWorld struct {
 	box   *sandboxtest.Cloud
 }
 
-func newAPIWorld(t *testing.T) *apiWorld {
+func newAPIWorld(t *testing.T, change ...func(*sandbox.Options)) *apiWorld {
 	t.Helper()
-	box := sandboxtest.New(t)
+	box := sandboxtest.New(t, change...)
 	w := &apiWorld{t: t, fleet: filepath.Join(t.TempDir(), "fleet"), box: box}
 	for name, value := range map[string]string{
 		"AWS_ENDPOINT_URL": box.URL, "AWS_ACCESS_KEY_ID": "SANDBOX111111111111", "AWS_SECRET_ACCESS_KEY": "sandbox", "AWS_REGION": "us-east-1",

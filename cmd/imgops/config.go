@@ -56,7 +56,7 @@ func (a *app) addGlobalFlags(root *cobra.Command) {
 	f.Bool("no-color", false, "no colours")
 	f.Bool("debug", false, "say more on standard error, and count the API calls")
 	f.Int("parallel", 4, "how many roles are worked on at once")
-	f.String("sandbox", "", "talk to the running sandbox of this `name` instead of AWS")
+	f.String("sandbox", "", "talk to the running sandbox of this `name` instead of AWS; a name needs the =: --sandbox=name")
 	f.Lookup("sandbox").NoOptDefVal = "default"
 }
 

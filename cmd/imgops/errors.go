@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -94,6 +96,9 @@ func exitCode(ctx context.Context, err error) int {
 
 // hint adds what to do about errors that come from outside and do not say it themselves.
 func (a *app) hint(err error) string {
+	if h := a.sandboxHint(err); h != "" {
+		return h
+	}
 	var usage *usageError
 	if errors.As(err, &usage) {
 		return usage.hint
@@ -113,6 +118,20 @@ func (a *app) hint(err error) string {
 	}
 	if errors.Is(err, fs.ErrPermission) {
 		return "it belongs to another user; what was run as root once (a sandbox with nspawn machines is) needs sudo again, or other directories: XDG_STATE_HOME, XDG_CACHE_HOME"
+	}
+	return ""
+}
+
+// sandboxHint is for --sandbox NAME: since the flag can stand alone, and the words after it are roles, a name has to be joined to it by an =.
+func (a *app) sandboxHint(err error) string {
+	for i, word := range a.Args[:max(len(a.Args)-1, 0)] {
+		name := a.Args[i+1]
+		switch {
+		case word == "--":
+			return ""
+		case word == "--sandbox" && sandboxName.MatchString(name) && (errors.Is(err, errNotRunning) || strings.Contains(err.Error(), strconv.Quote(name))):
+			return fmt.Sprintf("--sandbox alone is the sandbox default, and %s after it is an argument of its own; a sandbox of that name is --sandbox=%[1]s", name)
+		}
 	}
 	return ""
 }

@@ -31,7 +31,12 @@ func (p papers) build(_ context.Context, r *roles.Role, base images.Image) (imag
 
 func (p papers) verify(ctx context.Context, r *roles.Role, img images.Image) (images.Image, error) {
 	img.Verified = r.TestsDigest
-	return img, p.s.cat.Tag(ctx, img, map[string]string{images.TagVerified: img.Verified})
+	for { // a verification takes longer than an image is unseen; this one does not
+		err := p.s.cat.Tag(ctx, img, map[string]string{images.TagVerified: img.Verified})
+		if !slices.Contains([]string{"InvalidAMIID.NotFound", "InvalidSnapshot.NotFound"}, images.Code(err)) || ctx.Err() != nil {
+			return img, err
+		}
+	}
 }
 
 // onPaper runs imgops with papers in the place of builder and verifier.

@@ -20,8 +20,10 @@ type Disks interface {
 	// Capture stores what diskPath holds as snapshotID. parentID is the snapshot that the disk was made from, or "":
 	// an implementation may store only the difference, and Delete is never called for a parent before its children.
 	Capture(ctx context.Context, diskPath, snapshotID, parentID string) error
-	// Restore makes a new disk of sizeBytes from the snapshot and grows its file system to fill it.
+	// Restore makes a new disk of sizeBytes from the snapshot.
 	Restore(ctx context.Context, snapshotID, diskPath string, sizeBytes int64) error
+	// Grow has the file system at the start of a disk that nothing uses fill it, where there is one that can.
+	Grow(ctx context.Context, diskPath string) error
 	// Import stores a raw disk image as snapshotID.
 	Import(ctx context.Context, rawPath, snapshotID string) error
 	// Delete removes a snapshot that Has knows.

@@ -27,7 +27,7 @@ func TestDisksOfInstances(t *testing.T) {
 	}
 	dir := t.TempDir()
 	raw := filepath.Join(dir, "base.raw")
-	require.NoError(t, exec.CommandContext(t.Context(), "mkfs.ext4", "-q", raw, "64M").Run())
+	require.NoError(t, exec.CommandContext(t.Context(), "mkfs.ext4", "-q", "-b", "4096", raw, "64M").Run())
 	store, err := disk.Open(filepath.Join(dir, "disks"))
 	require.NoError(t, err)
 	w := openWorld(t, sandbox.Options{Dir: dir, Driver: newFakeMachines(), Disks: store})
@@ -52,6 +52,19 @@ func TestDisksOfInstances(t *testing.T) {
 	listing, err := exec.CommandContext(t.Context(), "debugfs", "-R", "ls -p /", file(second)).Output()
 	require.NoError(t, err)
 	require.Contains(t, string(listing), "/provisioned/")
+
+	snapshot := w.see(c, *image.ImageId).BlockDeviceMappings[0].Ebs.SnapshotId
+	third := w.run(c, func(in *ec2.RunInstancesInput) {
+		in.ImageId = image.ImageId
+		in.BlockDeviceMappings = []types.BlockDeviceMapping{{DeviceName: aws.String("/dev/xvda"), Ebs: &types.EbsBlockDevice{VolumeSize: aws.Int32(2)}},
+			{DeviceName: aws.String("/dev/sdf"), Ebs: &types.EbsBlockDevice{SnapshotId: snapshot, VolumeSize: aws.Int32(2)}}}
+	})
+	for _, d := range third.BlockDeviceMappings {
+		stats, err := exec.CommandContext(t.Context(), "debugfs", "-R", "show_super_stats -h", filepath.Join(dir, "volumes", *d.Ebs.VolumeId+".raw")).Output()
+		require.NoError(t, err)
+		blocks := map[string]string{"/dev/xvda": "524288", "/dev/sdf": "262144"}[*d.DeviceName] // of 4 KiB: the root's file system fills 2 GiB, the other's stays
+		require.Regexp(t, `Block count: +`+blocks+`\n`, string(stats), *d.DeviceName)
+	}
 
 	_, err = c.TerminateInstances(w.ctx, &ec2.TerminateInstancesInput{InstanceIds: []string{*first.InstanceId}})
 	require.NoError(t, err)

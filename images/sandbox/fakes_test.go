@@ -119,6 +119,8 @@ func (d *fakeDisks) Capture(ctx context.Context, _, id, parent string) error {
 	return refuse
 }
 
+func (d *fakeDisks) Grow(context.Context, string) error { return nil }
+
 func (d *fakeDisks) Restore(_ context.Context, id, _ string, _ int64) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()

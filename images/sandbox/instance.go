@@ -104,7 +104,8 @@ func (c *Cloud) document(tx *state.Tx, i instanceRow) imds.Document {
 	doc := imds.Document{InstanceID: i.ID, ImageID: i.ImageID, AccountID: i.Account, Region: i.Region, AvailabilityZone: i.Zone,
 		InstanceType: i.Type, Architecture: i.Architecture, PrivateIP: i.Address, MAC: i.mac(), LocalHostname: i.privateDNS(),
 		UserData: i.UserData, HTTPTokensRequired: i.Metadata.Tokens == "required", HopLimit: int(i.Metadata.HopLimit),
-		LaunchTime: i.Launched, PendingTime: i.Created, ReservationID: i.ReservationID, AmiLaunchIndex: i.LaunchIndex}
+		LaunchTime: i.Launched, PendingTime: i.Created, ReservationID: i.ReservationID, AmiLaunchIndex: i.LaunchIndex,
+		RootDevice: i.RootDevice, EBSDevices: c.startedWith(tx, &i), Spot: i.SpotRequest != ""}
 	if i.KeyName != "" {
 		doc.PublicKeys = []imds.PublicKey{{Name: i.KeyName, OpenSSH: i.PublicKey}}
 	}

@@ -118,6 +118,17 @@ func (c *Cloud) instanceVolumes(i instanceRow) (list []volumeRow) {
 	return list
 }
 
+// startedWith are the devices of the EBS volumes beside the root that the instance had when it was launched or last started.
+func (c *Cloud) startedWith(tx *state.Tx, i *instanceRow) (names []string) {
+	for _, v := range c.volumesOf(tx, i) {
+		if v.ID != i.VolumeID && !v.Attached.After(i.Launched) {
+			names = append(names, v.Device)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
 // detached is the volume after it has left its instance.
 func (v volumeRow) detached() volumeRow {
 	v.InstanceID, v.Device, v.Plug, v.State, v.DeleteOnTermination = "", "", "", available, false

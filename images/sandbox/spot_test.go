@@ -1,6 +1,7 @@
 package sandbox_test
 
 import (
+	"net/netip"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -108,4 +109,22 @@ func TestImageAncestry(t *testing.T) {
 	require.Equal(t, []string{w.base(home)}, chain(w.ec2(stranger, home), w.base(home)))
 	_, err = w.ec2(stranger, home).GetImageAncestry(w.ctx, &ec2.GetImageAncestryInput{ImageId: &id})
 	require.Equal(t, "InvalidAMIID.NotFound", code(err))
+}
+
+// What the metadata service says of an instance: the volumes that it began with, not those that came later; and that it is a Spot Instance.
+func TestMetadataOfDevices(t *testing.T) {
+	w := newWorld(t)
+	c := w.ec2(build, home)
+	i := w.run(c, func(in *ec2.RunInstancesInput) {
+		in.InstanceMarketOptions = &types.InstanceMarketOptionsRequest{MarketType: types.MarketTypeSpot}
+		in.BlockDeviceMappings = []types.BlockDeviceMapping{
+			{DeviceName: aws.String("/dev/sdg"), Ebs: &types.EbsBlockDevice{VolumeSize: aws.Int32(1)}},
+			{DeviceName: aws.String("/dev/sdf"), Ebs: &types.EbsBlockDevice{VolumeSize: aws.Int32(1)}},
+		}
+	})
+	doc, ok := w.cloud.InstanceMetadata(netip.MustParseAddr(*i.PrivateIpAddress))
+	require.True(t, ok)
+	require.Equal(t, []string{"/dev/sdf", "/dev/sdg"}, doc.EBSDevices)
+	require.Equal(t, *i.RootDeviceName, doc.RootDevice)
+	require.True(t, doc.Spot)
 }

@@ -29,14 +29,23 @@ func ext4Size(f *os.File) (int64, bool) {
 	return int64(count << (10 + shift)), true
 }
 
-// grow makes the file system as large as the disk. The usual case, nothing to do, runs no program.
-func grow(ctx context.Context, disk *os.File, size int64) error {
+// Grow makes the ext4 file system at the start of a disk as large as the disk. The usual case, nothing to do, runs no program.
+func (s *Store) Grow(ctx context.Context, diskPath string) error {
+	disk, err := os.Open(diskPath)
+	if err != nil {
+		return fmt.Errorf("growing the file system: %w", err)
+	}
+	defer disk.Close()
+	info, err := disk.Stat()
+	if err != nil {
+		return fmt.Errorf("growing the file system: %w", err)
+	}
 	fs, ok := ext4Size(disk)
-	if !ok || size-fs < blockSize { // less than a block group's worth of blocks cannot be used anyway
+	if !ok || info.Size()-fs < blockSize { // less than a block group's worth of blocks cannot be used anyway
 		return nil
 	}
 	// resize2fs wants a file system that has been checked since it was last mounted; e2fsck's exit status 1 says that it repaired something.
-	err := program(ctx, "e2fsck", "-f", "-p", disk.Name())
+	err = program(ctx, "e2fsck", "-f", "-p", disk.Name())
 	var exit *exec.ExitError
 	if err != nil && (!errors.As(err, &exit) || exit.ExitCode() > 1) {
 		return err

@@ -13,8 +13,7 @@ import (
 )
 
 // Restore writes the snapshot's disk to diskPath as a sparse file of sizeBytes, 0 for the snapshot's own size; where the file system can,
-// the blocks are shared instead of copied. A disk larger than its ext4 file system gets the file system grown. The file appears when it
-// is complete; a failed restore leaves nothing behind.
+// the blocks are shared instead of copied. The file appears when it is complete; a failed restore leaves nothing behind.
 func (s *Store) Restore(ctx context.Context, snapshotID, diskPath string, sizeBytes int64) error {
 	s.files.RLock()
 	defer s.files.RUnlock()
@@ -46,9 +45,6 @@ func (s *Store) restore(ctx context.Context, m *manifest, diskPath string, size 
 		return err
 	}
 	if err := s.copyRuns(ctx, m, dst); err != nil {
-		return err
-	}
-	if err := grow(ctx, dst, size); err != nil {
 		return err
 	}
 	return os.Rename(temp, diskPath)

@@ -27,6 +27,9 @@ type Document struct {
 	SecurityGroups []string  // names
 	ReservationID  string    // r-...
 	AmiLaunchIndex int
+	RootDevice     string   // as /dev/xvda; empty: that
+	EBSDevices     []string // those of the other EBS volumes at launch or the last start, as /dev/sdf
+	Spot           bool     // a Spot Instance
 
 	// Optional parts of the network interface's directory; empty ones are left out.
 	InterfaceID      string // eni-...

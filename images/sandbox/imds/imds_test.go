@@ -214,3 +214,23 @@ func ttl(t *testing.T, c net.Conn) int {
 	require.NoError(t, err)
 	return got
 }
+
+// User Guide, "Instance metadata categories": block-device-mapping/ebsN, instance-life-cycle.
+func TestDevicesAndLifeCycle(t *testing.T) {
+	doc := document()
+	doc.HTTPTokensRequired = false
+	c := serve(t, &doc)
+	get := func(path string) string {
+		t.Helper()
+		code, body, _ := c.do(http.MethodGet, "/latest/meta-data/"+path)
+		require.Equal(t, http.StatusOK, code)
+		return body
+	}
+	require.Equal(t, "ami\nroot", get("block-device-mapping/"))
+	require.Equal(t, "on-demand", get("instance-life-cycle"))
+	doc.RootDevice, doc.EBSDevices, doc.Spot = "/dev/sda1", []string{"/dev/sdf", "xvdg"}, true
+	require.Equal(t, "ami\nebs1\nebs2\nroot", get("block-device-mapping/"))
+	require.Equal(t, []string{"/dev/sda1", "/dev/sda1", "sdf", "xvdg"}, []string{get("block-device-mapping/ami"), get("block-device-mapping/root"),
+		get("block-device-mapping/ebs1"), get("block-device-mapping/ebs2")})
+	require.Equal(t, "spot", get("instance-life-cycle"))
+}

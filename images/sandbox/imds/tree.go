@@ -1,6 +1,7 @@
 package imds
 
 import (
+	"cmp"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -88,11 +89,11 @@ func metadata(d Document, version string) node {
 		"ami-id":               leaf(d.ImageID),
 		"ami-launch-index":     leaf(strconv.Itoa(d.AmiLaunchIndex)),
 		"ami-manifest-path":    leaf("(unknown)"),
-		"block-device-mapping": dir(map[string]node{"ami": leaf("/dev/xvda"), "root": leaf("/dev/xvda")}),
+		"block-device-mapping": devices(d),
 		"hostname":             leaf(d.LocalHostname),
 		"instance-action":      leaf("none"),
 		"instance-id":          leaf(d.InstanceID),
-		"instance-life-cycle":  leaf("on-demand"),
+		"instance-life-cycle":  leaf(lifeCycle(d)),
 		"instance-type":        leaf(d.InstanceType),
 		"local-hostname":       leaf(d.LocalHostname),
 		"local-ipv4":           leaf(d.PrivateIP),
@@ -112,6 +113,24 @@ func metadata(d Document, version string) node {
 		m["tags"] = dir(map[string]node{"instance": tags(d.Tags)})
 	}
 	return dir(m)
+}
+
+// devices are the root, and ebs1, ebs2, ... as far as there are other EBS volumes, whose names come without their directory (User Guide,
+// "Instance metadata categories"; cloud-init's DataSourceEc2 puts /dev/ before such a name).
+func devices(d Document) node {
+	root := cmp.Or(d.RootDevice, "/dev/xvda")
+	all := map[string]node{"ami": leaf(root), "root": leaf(root)}
+	for n, name := range d.EBSDevices {
+		all["ebs"+strconv.Itoa(n+1)] = leaf(strings.TrimPrefix(name, "/dev/"))
+	}
+	return dir(all)
+}
+
+func lifeCycle(d Document) string {
+	if d.Spot {
+		return "spot"
+	}
+	return "on-demand"
 }
 
 func network(d Document) node {
