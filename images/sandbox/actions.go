@@ -82,6 +82,7 @@ var ec2Actions = map[string]action{
 	"DeleteVolume":              writes(deleteVolume),
 	"DescribeVolumes":           reads(describeVolumes),
 	"CreateSnapshot":            writes(createSnapshot),
+	"CreateSnapshots":           writes(createSnapshots),
 	"CopySnapshot":              writes(copySnapshot),
 	"DeleteSnapshot":            writes(deleteSnapshot),
 	"DescribeSnapshots":         reads(describeSnapshots),

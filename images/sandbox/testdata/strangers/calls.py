@@ -284,6 +284,10 @@ wait(ec2, "snapshot_completed", SnapshotIds=[snap])
 assert len(ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]) == 2
 ec2.delete_snapshot(SnapshotId=snap)
 refused("InvalidSnapshot.NotFound", ec2.describe_snapshots, SnapshotIds=[snap])
+both = ec2.create_snapshots(InstanceSpecification={"InstanceId": host["InstanceId"]}, CopyTagsFromSource="volume", TagSpecifications=tags("snapshot", b="2"))["Snapshots"]
+assert [s["Tags"] for s in both] == [[{"Key": "b", "Value": "2"}]], both
+wait(ec2, "snapshot_completed", SnapshotIds=[both[0]["SnapshotId"]])
+ec2.delete_snapshot(SnapshotId=both[0]["SnapshotId"])
 ec2.delete_volume(VolumeId=volume)
 wait(ec2, "volume_deleted", VolumeIds=[volume])
 
