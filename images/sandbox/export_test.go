@@ -40,6 +40,7 @@ func Filters() map[string][]string {
 		"DescribeRouteTables": named(routeTableFilters), "DescribeInternetGateways": named(gatewayFilters), "DescribeRegions": named(regionFilters),
 		"DescribeAvailabilityZones": named(zoneFilters), "DescribeSnapshots": named(snapshotFilters), "DescribeTags": named(tagFilters),
 		"DescribeLaunchTemplates": named(templateFilters), "DescribeLaunchTemplateVersions": named(versionFilters), "DescribeVolumes": named(volumeFilters),
+		"DescribeSpotInstanceRequests": named(spotFilters),
 	}
 	return all
 }

@@ -114,7 +114,12 @@ var filterTable = map[string]map[string]string{
 		"supported-boot-mode": "supportedBootModes/item", "supported-root-device-type": "supportedRootDeviceTypes/item", "supported-usage-class": "supportedUsageClasses/item",
 		"supported-virtualization-type": "supportedVirtualizationTypes/item", "vcpu-info.default-vcpus": "vCpuInfo/defaultVCpus",
 	},
-	"DescribeInstanceTypeOfferings":   {"instance-type": "instanceType", "location": "location"},
+	"DescribeInstanceTypeOfferings": {"instance-type": "instanceType", "location": "location"},
+	"DescribeSpotInstanceRequests": {
+		"spot-instance-request-id": "spotInstanceRequestId", "instance-id": "instanceId", "launch.image-id": "launchSpecification/imageId",
+		"launch.instance-type": "launchSpecification/instanceType", "launched-availability-zone": "launchedAvailabilityZone", "spot-price": "spotPrice", "type": "type",
+		"product-description": "productDescription", "state": "state", "status-code": "status/code",
+	},
 	"DescribeImageUsageReports":       {"creation-time": "creationTime", "state": "state"},
 	"DescribeImageUsageReportEntries": {"account-id": "accountId", "creation-time": "reportCreationTime", "resource-type": "resourceType"},
 }

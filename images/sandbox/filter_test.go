@@ -94,6 +94,9 @@ func (w *world) filterTargets() map[string]filterTarget {
 		in.TagSpecifications = []types.TagSpecification{tagged(types.ResourceTypeInstance, "role", "web")}
 	})
 	other := w.run(c, nil)
+	spot := w.run(c, func(in *ec2.RunInstancesInput) {
+		in.InstanceMarketOptions = &types.InstanceMarketOptionsRequest{MarketType: types.MarketTypeSpot}
+	})
 	made, err := c.CreateImage(w.ctx, &ec2.CreateImageInput{InstanceId: i.InstanceId, Name: aws.String("web-1"), Description: aws.String("an image")})
 	must(err)
 	snapshot := *w.awaitImage(c, *made.ImageId, types.ImageStateAvailable).BlockDeviceMappings[0].Ebs.SnapshotId
@@ -137,6 +140,7 @@ func (w *world) filterTargets() map[string]filterTarget {
 		"DescribeLaunchTemplateVersions":         {"launchTemplateVersionSet/item", "versionNumber", "1", url.Values{"LaunchTemplateName": {"template"}}},
 		"DescribeInstanceTypes":                  {"instanceTypeSet/item", "instanceType", "t3.small", nil},
 		"DescribeInstanceTypeOfferings":          {"instanceTypeOfferingSet/item", "instanceType", "t3.small", nil},
+		"DescribeSpotInstanceRequests":           {"spotInstanceRequestSet/item", "spotInstanceRequestId", *spot.SpotInstanceRequestId, nil},
 		"DescribeImageUsageReports":              {"imageUsageReportSet/item", "reportId", *report.ReportId, nil},
 		"DescribeImageUsageReportEntries":        {"imageUsageReportEntrySet/item", "reportId", *report.ReportId, nil},
 	}

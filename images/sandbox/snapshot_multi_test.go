@@ -64,6 +64,8 @@ func TestCreateSnapshots(t *testing.T) {
 		_, err := create(of, nil)
 		require.Equal(t, want, code(err))
 	}
-	_, err = create(types.InstanceSpecification{}, func(in *ec2.CreateSnapshotsInput) { in.InstanceSpecification.InstanceId = aws.String("i-00000000000000000") })
+	_, err = create(types.InstanceSpecification{}, func(in *ec2.CreateSnapshotsInput) {
+		in.InstanceSpecification.InstanceId = aws.String("i-00000000000000000")
+	})
 	require.Equal(t, "InvalidInstanceID.NotFound", code(err))
 }
