@@ -41,8 +41,7 @@ func (p *Promoter) were(pasts []past, r Request, w *world) map[string]bool {
 	return were
 }
 
-// past reads a location's history. The digest before is that of the newest image which fits and came before the present
-// digest was there for the first time: after a rollback the next one goes further back, not to what was left.
+// past reads a location's history. The digest before is that of the newest image which fits and is below the present one.
 func (p *Promoter) past(ctx context.Context, r Request, loc images.Location, w *world) (past, error) {
 	pointers, err := images.OpenPointers(ctx, p.clients, loc, p.opts.Fleet)
 	if err != nil {
@@ -53,27 +52,59 @@ func (p *Promoter) past(ctx context.Context, r Request, loc images.Location, w *
 		return past{}, err
 	}
 	from := past{loc: loc}
-	var digests []string // oldest first
+	var line timeline
 	for _, v := range slices.Backward(versions) {
 		from.were = append(from.were, v.Image)
-		digests = append(digests, w.find(v.Image).Digest)
+		move, _ := images.ParseMove(v.Description)
+		line.moved(w.find(v.Image).Digest, move.Rollback)
 	}
-	if len(digests) == 0 {
+	if len(line.digests) == 0 {
 		return from, nil
 	}
-	present := len(digests) - 1
-	from.now = digests[present]
-	if from.now != "" {
-		present = slices.Index(digests, from.now)
-	}
-	for _, digest := range slices.Backward(digests[:present]) {
+	present := len(line.digests) - 1
+	from.now = line.digests[present]
+	for _, digest := range slices.Backward(line.digests[:present]) {
 		fits := func(img images.Image) bool { return img.Digest == digest && r.fits(img) }
-		if digest != "" && slices.ContainsFunc(w.own[p.opts.Build], fits) {
+		if digest != "" && digest != from.now && !line.left[digest] && slices.ContainsFunc(w.own[p.opts.Build], fits) {
 			from.before = digest
 			break
 		}
 	}
 	return from, nil
+}
+
+// timeline is what one pointer has named, the present digest last, less what rollbacks have undone.
+type timeline struct {
+	digests []string
+	left    map[string]bool // by a rollback, and no promotion has brought it back since
+}
+
+// moved adds a version of the pointer. A promotion goes on, also to a digest that was there before: after a revert on main
+// the one before is what was reverted. A rollback goes back to the last time of its digest, so that the next one goes
+// further back, and not to what was left.
+func (t *timeline) moved(digest string, rollback bool) {
+	last := len(t.digests) - 1
+	switch {
+	case last >= 0 && t.digests[last] == digest && digest != "":
+		return // another image of the same
+	case !rollback:
+		delete(t.left, digest)
+		t.digests = append(t.digests, digest)
+		return
+	}
+	if last >= 0 {
+		if t.left == nil {
+			t.left = map[string]bool{}
+		}
+		t.left[t.digests[last]] = true
+	}
+	for i := last; i >= 0 && digest != ""; i-- {
+		if t.digests[i] == digest {
+			t.digests = t.digests[:i+1]
+			return
+		}
+	}
+	t.digests = append(t.digests, digest)
 }
 
 // agreed lists the digests that every location was at before, or is at already, or says nothing against: where the

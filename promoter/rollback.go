@@ -191,7 +191,7 @@ func (r Request) noneBefore(pasts []past, w *world, build images.Location) error
 		fix = "say where to: " + strings.Join(choices, ", or ")
 	}
 	if !slices.ContainsFunc(pasts, func(from past) bool { return from.before != "" }) {
-		return r.refused(RuleNothingBefore, fix, "no location's history has an image to go back to (available, verified, not rejected)")
+		return r.refused(RuleNothingBefore, fix, "no location's history has an image before the present one to go back to (available, verified, not rejected, and not what an earlier rollback left)")
 	}
 	return r.refused(RuleDiffer, fix, "the locations were not all at one image before (%s)", strings.Join(lines, "; "))
 }

@@ -98,6 +98,50 @@ func TestRollbackOnTheSandbox(t *testing.T) {
 	c.requireAt(t, "d3", targets...)
 }
 
+// TestRollbackAfterARevert: the revert on main made the older image the default anew, so the one before is the reverted one.
+func TestRollbackAfterARevert(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
+	one, two := c.candidate(t, "d1"), c.candidate(t, "d2")
+	for i, img := range []images.Image{one, two, one} {
+		require.NoError(t, c.promote(t, "m"+string(rune('1'+i)), img, shared, owned))
+	}
+	_, err := c.rollback(t, "", shared, owned)
+	require.NoError(t, err)
+	c.requireAt(t, "d2", shared, owned)
+
+	// The first image is before that one, and what the rollback left: it is not brought back by itself.
+	_, err = c.rollback(t, "", shared, owned)
+	refused := refusal(t, err)
+	require.Equal(t, promoter.RuleNothingBefore, refused.Rule)
+	require.Contains(t, refused.Message, "not what an earlier rollback left")
+	require.Contains(t, refused.Fix, "imgops rollback web --to "+one.ID)
+
+	// Main has it again: it is one to go back to.
+	require.NoError(t, c.promote(t, "m4", one, shared, owned))
+	require.NoError(t, c.promote(t, "m5", two, shared, owned))
+	_, err = c.rollback(t, "", shared, owned)
+	require.NoError(t, err)
+	c.requireAt(t, "d1", shared, owned)
+}
+
+// TestInterruptedRollbackAfterARevert has one location that is back already.
+func TestInterruptedRollbackAfterARevert(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
+	one, two := c.candidate(t, "d1"), c.candidate(t, "d2")
+	for i, img := range []images.Image{one, two, one} {
+		require.NoError(t, c.promote(t, "m"+string(rune('1'+i)), img, shared))
+	}
+	east := shared
+	east.Regions = []string{"us-east-1"}
+	_, err := c.rollback(t, "", east)
+	require.NoError(t, err)
+	_, err = c.rollback(t, "", shared)
+	require.NoError(t, err)
+	c.requireAt(t, "d2", shared)
+}
+
 func count(r promoter.Result, a promoter.Action) (n int) {
 	for _, s := range r.Done {
 		if s.Action == a {
