@@ -170,21 +170,25 @@ func (c *reacher) included(file string) {
 // tops are the top-level names of the fleet that a task file may mention to reach out of its role. What counts for
 // every role, and what Ansible does not read, is left out.
 func (v *view) tops() [][]byte {
-	v.topsOnce.Do(func() {
-		entries, err := v.root.list()
-		if err != nil {
-			return // the same error comes up where it can be returned
-		}
-		for _, e := range entries {
-			name := e.name
-			if strings.HasPrefix(name, ".") || name == configFile || name == lockFile || slices.Contains(besidePlaybook, name) || slices.Contains(atRoot, name) {
-				continue
-			}
-			if e.isDir() {
-				name += "/"
-			}
-			v.topNames = append(v.topNames, []byte(name))
-		}
-	})
+	v.topsOnce.Do(func() { v.topNames = topNames(v.root) })
 	return v.topNames
+}
+
+func topNames(root *tree) [][]byte {
+	entries, err := root.list()
+	if err != nil {
+		return nil // the same error comes up where it can be returned
+	}
+	var names [][]byte
+	for _, e := range entries {
+		name := e.name
+		if strings.HasPrefix(name, ".") || name == configFile || name == lockFile || slices.Contains(besidePlaybook, name) || slices.Contains(atRoot, name) {
+			continue
+		}
+		if e.isDir() {
+			name += "/"
+		}
+		names = append(names, []byte(name))
+	}
+	return names
 }

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"maps"
 	"slices"
-
-	"github.com/go-git/go-git/v5/plumbing/filemode"
 )
 
 // unchanged are the roles of a fleet that are, but for their parents, as in another one that was loaded before.
@@ -26,7 +24,7 @@ func (l *loading) unchanged() (*unchanged, error) {
 	old, now := l.near.view, l.fleet.view
 	err := diffTrees("", old.root, now.root, func(p string, a, b *entry) {
 		changed = append(changed, p)
-		links = links || a != nil && a.mode == filemode.Symlink || b != nil && b.mode == filemode.Symlink
+		links = links || isLink(a) || isLink(b)
 	})
 	if err != nil || links || !slices.EqualFunc(old.tops(), now.tops(), bytes.Equal) || !maps.EqualFunc(old.drops, now.drops, slices.Equal) {
 		return nil, err

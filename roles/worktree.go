@@ -1,14 +1,17 @@
 package roles
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"path"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/filemode"
 )
 
 // LoadWorktree reads the fleet from the commit that is checked out and what is on disk. A file whose size, times and
@@ -50,26 +53,61 @@ func (r *Repo) loadWorktree(ctx context.Context, revision Revision) (*Fleet, err
 			return nil, fmt.Errorf("reading commit %s: %w", revision.Commit, err)
 		}
 	}
-	if err := f.markDirty(committed); err != nil {
+	if err := f.markDirty(ctx, committed); err != nil {
 		return nil, fmt.Errorf("comparing the working tree with commit %s: %w", revision.Commit, err)
 	}
 	return f, nil
 }
 
-// markDirty compares with the tree of the commit.
-func (f *Fleet) markDirty(committed *tree) error {
-	err := diffTrees("", committed, f.view.root, func(p string, _, _ *entry) { f.DirtyFiles = append(f.DirtyFiles, p) })
+// markDirty compares with the tree of the commit: a role is dirty when one of its inputs, or of an ancestor's, is another.
+func (f *Fleet) markDirty(ctx context.Context, committed *tree) error {
+	links := false
+	err := diffTrees("", committed, f.view.root, func(p string, a, b *entry) {
+		f.DirtyFiles = append(f.DirtyFiles, p)
+		links = links || isLink(a) || isLink(b)
+	})
 	if err != nil || len(f.DirtyFiles) == 0 {
 		return err
 	}
 	f.Dirty = true
 	slices.Sort(f.DirtyFiles)
 	touched, own, lock := touchedBy(f.DirtyFiles, f.view.drops)
+	// What a role reached is known, and nearly all that it would have reached in the commit. Where it may be more, the commit is asked.
+	unsure := links || committed == nil || slices.ContainsFunc(f.DirtyFiles, func(p string) bool { return path.Base(p) == definitionFile }) ||
+		!slices.EqualFunc(topNames(committed), f.view.tops(), bytes.Equal)
+	before := sync.OnceValue(func() *Fleet { return f.committed(ctx, committed) })
 	for _, r := range f.Roles { // parents first
 		r.Dirty = lock || own[r.Name] || r.Parent != nil && r.Parent.Dirty || r.seen.any(touched)
+		if !r.Dirty && (unsure || r.seen.mayFind(touched)) {
+			r.Dirty = !before().hasParts(r)
+		}
 	}
 	return nil
 }
+
+// committed is the fleet of the commit; nil when it cannot be read or is wrong.
+func (f *Fleet) committed(ctx context.Context, root *tree) *Fleet {
+	if root == nil {
+		return nil
+	}
+	before, err := f.repo.load(ctx, root, &files{store: f.repo.store, lfs: f.repo.lfsDir()}, f)
+	if err != nil {
+		return nil
+	}
+	return before
+}
+
+// hasParts says that the role is made of the very files in this fleet. A fleet that is nil has none.
+func (f *Fleet) hasParts(r *Role) bool {
+	if f == nil || f.byName[r.Name] == nil {
+		return false
+	}
+	return slices.EqualFunc(f.byName[r.Name].parts, r.parts, func(a, b part) bool {
+		return a.path == b.path && a.entry.mode == b.entry.mode && a.entry.id == b.entry.id
+	})
+}
+
+func isLink(e *entry) bool { return e != nil && e.mode == filemode.Symlink }
 
 // touchedBy maps every changed path that a recipe can see, and each directory above one, to true; own holds the roles
 // whose definition or tests changed; lock says that imgops.lock did, which may hold anything for any role.

@@ -116,6 +116,50 @@ func TestWorktreeDirty(t *testing.T) {
 	}
 }
 
+// TestWorktreeDirtyByName: tasks of web name files that are no part of a role. Whatever becomes of these on disk, the role is
+// dirty when its digest is another than the commit's, and not because something else changed.
+func TestWorktreeDirtyByName(t *testing.T) {
+	const task = "- ansible.builtin.command: cat extra/two.yml other/one.yml\n"
+	for name, c := range map[string]struct {
+		change func(r *sandboxRepo)
+		roles  []string
+	}{
+		"gone":                    {func(r *sandboxRepo) { r.remove("extra/two.yml") }, []string{"web"}},
+		"gone with its directory": {func(r *sandboxRepo) { r.remove("extra") }, []string{"web"}},
+		"moved away":              {func(r *sandboxRepo) { require.NoError(r.t, os.Rename(r.path("extra/two.yml"), r.path("extra/x.yml"))) }, []string{"web"}},
+		"changed":                 {func(r *sandboxRepo) { r.write("extra/two.yml", "a: 3") }, []string{"web"}},
+		"a neighbour gone":        {func(r *sandboxRepo) { r.remove("extra/three.yml") }, []string{}},
+		"a link in its place": {func(r *sandboxRepo) {
+			r.remove("extra/two.yml")
+			require.NoError(r.t, os.Symlink("three.yml", r.path("extra/two.yml")))
+		}, []string{"web"}},
+		"a link in its directory's place": {func(r *sandboxRepo) { r.remove("extra"); require.NoError(r.t, os.Symlink("shared", r.path("extra"))) }, []string{"web"}},
+		"there at last":                   {func(r *sandboxRepo) { r.write("other/one.yml", "a: 1"); r.git("add", "other") }, []string{"web"}},
+		"an ignore list next door": {func(r *sandboxRepo) {
+			r.write("roles/worker/image.yaml", fleetFiles()["roles/worker/image.yaml"]+"ignore: [README.md]\n")
+		}, []string{"worker"}},
+		"something else": {func(r *sandboxRepo) { r.write("shared/two.yml", "a: 9") }, []string{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			files := fleetFiles()
+			files["roles/web/tasks/main.yml"] += task
+			for _, f := range []string{"extra/two.yml", "extra/three.yml", "shared/two.yml"} {
+				files[f] = "a: 1"
+			}
+			r := newSandboxRepo(t, files)
+			r.commit()
+			r.settled()
+			before := digests(r.load())
+			c.change(r)
+			f := r.worktree()
+			require.Equal(t, c.roles, dirtyRoles(f))
+			for role, digest := range digests(f) {
+				require.Equal(t, slices.Contains(c.roles, role) && role != "worker", digest != before[role], role)
+			}
+		})
+	}
+}
+
 // TestWorktreeRacy changes a file in the instant in which the index is written, so that size and times are those
 // that the index remembers.
 func TestWorktreeRacy(t *testing.T) {
