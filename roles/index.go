@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 
@@ -22,6 +23,7 @@ import (
 type gitIndex struct {
 	entries []indexEntry // sorted by path
 	written moment
+	link    []byte // of a split index: the extension that names the file with the other entries
 }
 
 type indexEntry struct {
@@ -47,7 +49,7 @@ type fileStat struct {
 
 var (
 	errBadIndex   = errors.New("malformed index; run `git status` to see whether Git can read it")
-	errSplitIndex = errors.New("the index is split or sparse; run `git update-index --no-split-index` or `git sparse-checkout reapply --no-sparse-index`")
+	errNewIndex = errors.New("the index is of a newer format than imgops knows; a new clone made with Git's default settings has a known one")
 )
 
 func (r *Repo) readIndex() (*gitIndex, error) {
@@ -67,6 +69,17 @@ func (r *Repo) readIndex() (*gitIndex, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", name, err)
 	}
+	if err := r.mergeShared(x); err != nil {
+		return nil, err
+	}
+	if slices.ContainsFunc(x.entries, func(e indexEntry) bool { return e.path == "" }) {
+		return nil, fmt.Errorf("reading %s: an entry without a name: %w", name, errBadIndex)
+	}
+	if err := x.expand(r.store); err != nil {
+		return nil, err
+	}
+	// Of an unmerged file, one stage is enough.
+	x.entries = slices.CompactFunc(x.entries, func(a, b indexEntry) bool { return a.path == b.path })
 	x.written = moment{uint32(info.ModTime().Unix()), uint32(info.ModTime().Nanosecond())} //nolint:gosec // as the index keeps times
 	return x, nil
 }
@@ -90,7 +103,7 @@ func parseIndex(data []byte) (*gitIndex, error) {
 	return x, err
 }
 
-func parseEntries(body []byte, version, count uint32) (*gitIndex, error) {
+func parseEntries(body []byte, version, count uint32) (_ *gitIndex, err error) {
 	if version < 2 || version > 4 || int(count) > len(body)/entryHead {
 		return nil, fmt.Errorf("version %d, %d entries: %w", version, count, errBadIndex)
 	}
@@ -102,11 +115,10 @@ func parseEntries(body []byte, version, count uint32) (*gitIndex, error) {
 			return nil, err
 		}
 		previous, rest, text = e.path, rest[size:], text[size:]
-		if n := len(x.entries); n == 0 || x.entries[n-1].path != e.path { // else another stage of an unmerged file
-			x.entries = append(x.entries, e)
-		}
+		x.entries = append(x.entries, e)
 	}
-	return x, checkExtensions(rest)
+	x.link, err = readExtensions(rest)
+	return x, err
 }
 
 const (
@@ -152,10 +164,12 @@ func parseEntry(b []byte, text string, version uint32, previous string) (e index
 	if version < 4 { // padded to eight bytes, at least one of them zero
 		size = (size + 7) &^ 7
 	}
-	if e.path == "" { // a split index keeps the names in another file
-		return e, 0, errSplitIndex
+	checked := e.path
+	if e.isDir() && e.skipWorktree {
+		checked = strings.TrimSuffix(checked, "/")
 	}
-	if size > len(b) || !safePath(e.path, previous) {
+	// A split index keeps some of the names in another file.
+	if size > len(b) || e.path != "" && !safePath(checked, previous) {
 		return e, 0, errBadIndex
 	}
 	return e, size, nil
@@ -194,19 +208,25 @@ func safePath(p, checked string) bool {
 	return true
 }
 
-// checkExtensions refuses what changes the meaning of the entries: Git marks it by a small first letter.
-func checkExtensions(b []byte) error {
+// readExtensions looks for what changes the meaning of the entries, which Git marks by a small first letter: "link", which
+// is given, and "sdir", which says that some are whole directories.
+func readExtensions(b []byte) (link []byte, err error) {
 	for len(b) >= 8 {
 		name, size := string(b[:4]), int(binary.BigEndian.Uint32(b[4:]))
-		if name[0] < 'A' || name[0] > 'Z' {
-			return fmt.Errorf("extension %q: %w", name, errSplitIndex)
-		}
 		if size > len(b)-8 {
-			return errBadIndex
+			return nil, errBadIndex
+		}
+		switch {
+		case name == "link" && size < sha1.Size:
+			return nil, errBadIndex
+		case name == "link":
+			link = b[8 : 8+size]
+		case name != "sdir" && (name[0] < 'A' || name[0] > 'Z'):
+			return nil, fmt.Errorf("extension %q: %w", name, errNewIndex)
 		}
 		b = b[8+size:]
 	}
-	return nil
+	return link, nil
 }
 
 // unchanged says whether a file is surely the one that the index remembers. A file written in the same instant as the

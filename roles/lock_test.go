@@ -122,7 +122,11 @@ func FuzzIndex(f *testing.F) {
 			require.LessOrEqual(t, size, len(data))
 			data, previous = data[size:], e.path
 		}
-		_ = checkExtensions(data)
+		_, _ = readExtensions(data)
+		set, _, _ := ewahBits(data, 100)
+		for _, at := range set {
+			require.Less(t, at, 100)
+		}
 		_, _ = parseIndex(append([]byte("DIRC\x00\x00\x00\x02"), data...))
 	})
 }

@@ -1,6 +1,7 @@
 package roles
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -236,13 +237,6 @@ func TestWorktreeIndexVersions(t *testing.T) {
 		}
 		require.Empty(t, r.worktree().DirtyFiles, "version %s", version)
 	}
-	t.Run("split", func(t *testing.T) {
-		r := newSandboxRepo(t, fleetFiles())
-		r.commit()
-		r.git("update-index", "--split-index")
-		_, err := r.open().LoadWorktree(t.Context())
-		require.ErrorContains(t, err, "--no-split-index")
-	})
 	t.Run("damaged", func(t *testing.T) {
 		r := newSandboxRepo(t, fleetFiles())
 		r.commit()
@@ -283,6 +277,68 @@ func TestWorktreeSparse(t *testing.T) {
 	f := r.worktree()
 	require.Empty(t, f.DirtyFiles)
 	require.Equal(t, want, digests(f))
+}
+
+// TestWorktreeSparseIndex has directories as single entries of the index, in each version of it.
+func TestWorktreeSparseIndex(t *testing.T) {
+	for _, version := range []string{"2", "4"} {
+		r := newSandboxRepo(t, fleetFiles())
+		r.write("roles/web/deep/er/file", "x\n")
+		r.commit()
+		want := digests(r.load())
+		r.git("config", "index.version", version)
+		r.git("sparse-checkout", "set", "--sparse-index", "roles/base")
+		require.NoFileExists(t, r.path("roles/web/image.yaml"))
+		require.Contains(t, r.git("ls-files", "--sparse"), "roles/web/\n", "the index is sparse")
+		f := r.worktree()
+		require.Empty(t, f.DirtyFiles)
+		require.Equal(t, want, digests(f))
+
+		r.write("roles/base/tasks/main.yml", "- ansible.builtin.ping:\n")
+		require.Equal(t, []string{"roles/base/tasks/main.yml"}, r.worktree().DirtyFiles)
+		r.git("checkout", "roles/base")
+		r.write("roles/web/stray", "x\n")
+		require.Equal(t, []string{"roles/web/stray"}, r.worktree().DirtyFiles)
+	}
+}
+
+// TestWorktreeSplitIndex has an index in two files: entries of the shared one are replaced, deleted and added to.
+func TestWorktreeSplitIndex(t *testing.T) {
+	for _, version := range []string{"2", "4"} {
+		r := newSandboxRepo(t, fleetFiles())
+		for i := range 200 { // the bitmaps have more than one word
+			r.write(fmt.Sprintf("roles/base/files/f%03d", i), "x\n")
+		}
+		r.commit()
+		r.git("config", "splitIndex.maxPercentChange", "100") // or Git writes one file again
+		r.git("update-index", "--index-version", version)
+		r.git("update-index", "--split-index")
+		require.Empty(t, r.worktree().DirtyFiles)
+		for i := range 100 {
+			r.remove(fmt.Sprintf("roles/base/files/f%03d", i))
+		}
+		r.write("roles/base/files/f100", "y\n")
+		r.write("roles/base/files/f199", "y\n")
+		r.write("roles/base/files/a", "new\n")
+		r.write("roles/web/files/z", "new\n")
+		r.git("add", "-A")
+		r.git("commit", "-qm", "Change much")
+		shared, err := filepath.Glob(r.path(".git/sharedindex.*"))
+		require.NoError(t, err)
+		require.NotEmpty(t, shared, "the index is still split")
+		r.settled()
+		f := r.worktree()
+		require.Empty(t, f.DirtyFiles)
+		require.Equal(t, digests(r.load()), digests(f))
+		r.write("roles/base/files/f150", "z\n")
+		require.Equal(t, []string{"roles/base/files/f150"}, r.worktree().DirtyFiles)
+
+		for _, name := range shared {
+			require.NoError(t, os.Remove(name))
+		}
+		_, err = r.open().LoadWorktree(t.Context())
+		require.ErrorContains(t, err, "git update-index --no-split-index")
+	}
 }
 
 func TestWorktreeSubmodule(t *testing.T) {
