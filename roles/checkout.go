@@ -16,14 +16,14 @@ import (
 
 // checkout turns a working tree into a tree, with the index as the memory of what is unchanged.
 type checkout struct {
-	repo     *Repo
-	index    *gitIndex
-	fileMode bool // core.filemode: the executable bit on disk means something
-	unborn   bool // there is no commit: what is not tracked may be what the first one will hold
-	ignores  *ignores
-	names    *listings
-	root     *diskRoot
-	later    []laterDir // that are read in parallel
+	repo    *Repo
+	index   *gitIndex
+	modes   diskModes
+	unborn  bool // there is no commit: what is not tracked may be what the first one will hold
+	ignores *ignores
+	names   *listings
+	root    *diskRoot
+	later   []laterDir // that are read in parallel
 
 	mu   sync.Mutex
 	disk map[plumbing.Hash]string // hashed from disk, not known to Git: path
@@ -49,10 +49,11 @@ func (r *Repo) checkout(ctx context.Context) (_ *tree, _ map[plumbing.Hash]strin
 		return nil, nil, err
 	}
 	defer func() { err = errors.Join(err, disk.close()) }()
+	set := r.settings(cfg)
 	c := &checkout{
-		repo: r, index: idx, disk: map[plumbing.Hash]string{}, ignores: newIgnores(r, cfg), names: names, root: disk,
-		unborn:   errors.Is(headErr, plumbing.ErrReferenceNotFound),
-		fileMode: cfg.Raw.Section("core").Option("filemode") != "false",
+		repo: r, index: idx, disk: map[plumbing.Hash]string{}, ignores: newIgnores(r, set), names: names, root: disk,
+		unborn: errors.Is(headErr, plumbing.ErrReferenceNotFound),
+		modes:  diskModes{exec: set.on("filemode"), links: set.on("symlinks")},
 	}
 	tracked := idx.entries
 	if r.prefix != "" {
@@ -190,7 +191,7 @@ func (c *checkout) tracked(into *pending, name string, e *indexEntry, found *dis
 	if err != nil {
 		return true, ignoreMissing(err)
 	}
-	if c.index.unchanged(e, stat, c.fileMode) {
+	if c.index.unchanged(e, stat, c.modes) {
 		into.add(entry{name: name, mode: e.mode, id: e.id}, nil)
 		return true, nil
 	}
@@ -207,7 +208,7 @@ func ignoreMissing(err error) error {
 
 // changed adds a file by what is on disk; known is the id that Git has for it, or zero.
 func (c *checkout) changed(into *pending, rel string, stat diskStat, mode filemode.FileMode, known plumbing.Hash) error {
-	mode, ok := stat.gitMode(mode, c.fileMode)
+	mode, ok := stat.gitMode(mode, c.modes)
 	if !ok {
 		return nil // neither file nor symlink: not there, for Git
 	}

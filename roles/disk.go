@@ -29,16 +29,24 @@ type diskStat struct {
 	exact bool // fileStat holds what Git's index would
 }
 
+// diskModes is what the file system can say, as far as Git's settings know.
+type diskModes struct {
+	exec  bool // core.fileMode: the executable bit means something
+	links bool // core.symlinks: a symlink is one, and no file with its target in it
+}
+
 // gitMode is the mode that Git would give a file; false for what Git does not store. old is its mode in the index.
-func (s diskStat) gitMode(old filemode.FileMode, fileMode bool) (filemode.FileMode, bool) {
+func (s diskStat) gitMode(old filemode.FileMode, can diskModes) (filemode.FileMode, bool) {
 	switch {
 	case s.kind == fs.ModeSymlink:
 		return filemode.Symlink, true
 	case s.kind != 0:
 		return 0, false
-	case !fileMode && (old == filemode.Executable || old == filemode.Regular):
+	case !can.links && old == filemode.Symlink:
 		return old, true
-	case fileMode && s.exec:
+	case !can.exec && (old == filemode.Executable || old == filemode.Regular):
+		return old, true
+	case can.exec && s.exec:
 		return filemode.Executable, true
 	}
 	return filemode.Regular, true

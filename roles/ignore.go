@@ -10,21 +10,20 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/go-git/go-git/v5/config"
 	"github.com/go-git/go-git/v5/plumbing/format/gitignore"
 )
 
 // ignores answers what .gitignore files, .git/info/exclude and core.excludesFile keep out. They are read when the
 // first untracked file turns up: a clean checkout needs none.
 type ignores struct {
-	repo  *Repo
-	local *config.Config
-	mu    sync.Mutex
-	dirs  map[string][]gitignore.Pattern // by directory relative to the top of the repository; with those above it
+	repo     *Repo
+	settings settings
+	mu       sync.Mutex
+	dirs     map[string][]gitignore.Pattern // by directory relative to the top of the repository; with those above it
 }
 
-func newIgnores(r *Repo, local *config.Config) *ignores {
-	return &ignores{repo: r, local: local, dirs: map[string][]gitignore.Pattern{}}
+func newIgnores(r *Repo, set settings) *ignores {
+	return &ignores{repo: r, settings: set, dirs: map[string][]gitignore.Pattern{}}
 }
 
 // match says whether Git ignores a path of the fleet. Directories above it are not ignored.
@@ -65,22 +64,13 @@ func (g *ignores) patterns(dir string) (patterns []gitignore.Pattern, err error)
 
 // global reads core.excludesFile, or where Git looks without it, and .git/info/exclude.
 func (g *ignores) global() ([]gitignore.Pattern, error) {
-	file := g.local.Raw.Section("core").Option("excludesfile")
-	if file == "" {
-		if user, err := config.LoadConfig(config.GlobalScope); err == nil {
-			file = user.Raw.Section("core").Option("excludesfile")
-		}
-	}
+	file, _ := g.settings.core("excludesfile")
 	home, _ := os.UserHomeDir()
 	if rest, ok := strings.CutPrefix(file, "~/"); ok {
 		file = filepath.Join(home, rest)
 	}
 	if file == "" {
-		base := os.Getenv("XDG_CONFIG_HOME")
-		if base == "" {
-			base = filepath.Join(home, ".config")
-		}
-		file = filepath.Join(base, "git", "ignore")
+		file = filepath.Join(userConfigDir(), "git", "ignore")
 	}
 	patterns, err := readPatterns(file, nil)
 	if err != nil {

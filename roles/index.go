@@ -32,6 +32,7 @@ type indexEntry struct {
 	mode         filemode.FileMode
 	stat         fileStat
 	skipWorktree bool
+	assumeValid  bool // git update-index --assume-unchanged
 	unmerged     bool
 	clean        bool // it was looked at, and is surely unchanged
 }
@@ -48,7 +49,7 @@ type fileStat struct {
 }
 
 var (
-	errBadIndex   = errors.New("malformed index; run `git status` to see whether Git can read it")
+	errBadIndex = errors.New("malformed index; run `git status` to see whether Git can read it")
 	errNewIndex = errors.New("the index is of a newer format than imgops knows; a new clone made with Git's default settings has a known one")
 )
 
@@ -125,6 +126,7 @@ const (
 	entryHead    = 62
 	extendedFlag = 0x4000
 	stageMask    = 0x3000
+	assumeFlag   = 0x8000
 	skipFlag     = 0x4000 // in the extended flags
 )
 
@@ -141,7 +143,7 @@ func parseEntry(b []byte, text string, version uint32, previous string) (e index
 	e.mode = filemode.FileMode(word(6))
 	copy(e.id[:], b[40:60])
 	flags := binary.BigEndian.Uint16(b[60:])
-	e.unmerged = flags&stageMask != 0
+	e.unmerged, e.assumeValid = flags&stageMask != 0, flags&assumeFlag != 0
 	size = entryHead
 	if flags&extendedFlag != 0 {
 		e.skipWorktree = binary.BigEndian.Uint16(b[62:])&skipFlag != 0
@@ -231,8 +233,8 @@ func readExtensions(b []byte) (link []byte, err error) {
 
 // unchanged says whether a file is surely the one that the index remembers. A file written in the same instant as the
 // index, or after it, may have changed without a trace ("racily clean"): it is not sure.
-func (x *gitIndex) unchanged(e *indexEntry, now diskStat, fileMode bool) bool {
-	mode, ok := now.gitMode(e.mode, fileMode)
+func (x *gitIndex) unchanged(e *indexEntry, now diskStat, can diskModes) bool {
+	mode, ok := now.gitMode(e.mode, can)
 	return ok && now.exact && mode == e.mode && !e.unmerged && e.stat == now.fileStat && now.mtime.before(x.written)
 }
 

@@ -88,7 +88,7 @@ func (c *checkout) look(ctx context.Context, tracked []indexEntry) error {
 		for i := n * chunk; i < min((n+1)*chunk, len(tracked)); i++ {
 			e := &tracked[i]
 			stat, err := c.root.lstat(e.path) // what is wrong with it is told where it is read
-			e.clean = err == nil && c.index.unchanged(e, stat, c.fileMode)
+			e.clean = err == nil && c.index.unchanged(e, stat, c.modes)
 		}
 		return nil
 	})

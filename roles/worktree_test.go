@@ -182,9 +182,9 @@ func TestWorktreeRacy(t *testing.T) {
 	stat, err := d.lstat("harden.sh")
 	require.NoError(t, err)
 	require.NoError(t, d.close())
-	require.False(t, idx.unchanged(&idx.entries[i], stat, true), "as old as the index: not sure")
+	require.False(t, idx.unchanged(&idx.entries[i], stat, diskModes{exec: true, links: true}), "as old as the index: not sure")
 	idx.written.sec++
-	require.True(t, idx.unchanged(&idx.entries[i], stat, true), "older than the index: sure")
+	require.True(t, idx.unchanged(&idx.entries[i], stat, diskModes{exec: true, links: true}), "older than the index: sure")
 }
 
 // TestWorktreeReadsNothing proves that a clean checkout is taken from the index: unreadable files do not matter.
@@ -206,7 +206,7 @@ func TestWorktreeReadsNothing(t *testing.T) {
 		stat, err := d.lstat(idx.entries[i].path)
 		require.NoError(t, err)
 		require.NoError(t, d.close())
-		if !idx.unchanged(&idx.entries[i], stat, true) {
+		if !idx.unchanged(&idx.entries[i], stat, diskModes{exec: true, links: true}) {
 			hashed++
 		}
 	}

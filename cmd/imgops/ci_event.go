@@ -83,7 +83,7 @@ func (j *ciJob) refuseChanged(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return refuseDirty(f)
+	return refuseDirty(j.repo, f)
 }
 
 // decide says what is done about the event: the flag's, else the CI system's.

@@ -101,6 +101,9 @@ func (s *session) noteDirty() {
 	}
 	s.note("this is the plan of a tree with uncommitted changes (%s): what is built of it can be verified and is never promoted; imgops promote, and ci on %s, refuse such a tree (exit 4)",
 		text, s.fleet.Config.Main)
+	if hint := unwatched(s.repo, s.fleet); hint != "" {
+		s.note("%s", hint)
+	}
 }
 
 // plannedRole is one role of `imgops plan -o json`.

@@ -42,4 +42,13 @@ func TestPlanOfDirtyTree(t *testing.T) {
 	_, errs = w.do(exitDone, "plan")
 	require.Contains(t, errs, "uncommitted changes (imgops.yaml)", "no role's files, and refused all the same")
 	w.do(exitRefused, "ci", "--event", "push")
+
+	// Git was told not to look: its status is silent, and so the reason is named.
+	w.git("checkout", "-q", ".")
+	w.git("update-index", "--assume-unchanged", "roles/web/files/content")
+	w.write("roles/web/files/content", "three")
+	_, errs = w.do(exitDone, "plan")
+	require.Contains(t, errs, "git status is silent about roles/web/files/content")
+	_, errs = w.do(exitRefused, "promote")
+	require.Contains(t, errs, "git update-index --no-assume-unchanged roles/web/files/content")
 }

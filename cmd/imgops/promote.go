@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -115,20 +116,29 @@ func (a *app) openClean(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := refuseDirty(f); err != nil {
+	if err := refuseDirty(repo, f); err != nil {
 		return nil, err
 	}
 	return a.session(ctx, repo, f, early)
 }
 
-func refuseDirty(f *roles.Fleet) error {
+func refuseDirty(repo *roles.Repo, f *roles.Fleet) error {
 	if !f.Dirty {
 		return nil
 	}
 	return &promoter.RefusedError{
 		Rule: promoter.RuleDirtyTree, Message: "these files of the fleet differ from commit " + shortCommit(f.Revision.Commit) + ": " + strings.Join(f.DirtyFiles, ", "),
-		Fix: "commit or undo them: git status",
+		Fix: cmp.Or(unwatched(repo, f), "commit or undo them: git status"),
 	}
+}
+
+// unwatched says of what is changed that Git is silent about it; "" where it is not.
+func unwatched(repo *roles.Repo, f *roles.Fleet) string {
+	files, err := repo.Unwatched(f.DirtyFiles)
+	if err != nil {
+		return "" // it was read a moment ago
+	}
+	return roles.UnwatchedHint(files)
 }
 
 // candidate is a role with the image that is to become its default.
