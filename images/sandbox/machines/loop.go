@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -41,6 +42,25 @@ func openLoop(disk string) (*os.File, error) {
 			return nil, fmt.Errorf("making a loop device of %s: %w", disk, err)
 		}
 	}
+}
+
+// findLoop opens the loop device that a disk has, or makes one.
+func findLoop(disk string) (*os.File, error) {
+	loops, err := loopsOf(disk)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range loops {
+		loop, err := os.OpenFile(name, os.O_RDWR, 0)
+		if err != nil {
+			return nil, fmt.Errorf("opening the loop device of %s: %w", disk, err)
+		}
+		if still, err := loopsOf(disk); err == nil && slices.Contains(still, name) {
+			return loop, nil
+		}
+		loop.Close() // it was freed before it was opened
+	}
+	return openLoop(disk)
 }
 
 // loopsOf are the loop devices of a disk: /dev/loop3. Of a file that is not there any more there can be none that is asked for.

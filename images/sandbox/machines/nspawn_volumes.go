@@ -39,7 +39,7 @@ func (d *Nspawn) prepareVolumes(m *machine) (loops []*os.File, err error) {
 		}
 		loops = append(loops, loop)
 		fmt.Fprintf(&hold, "%s %s\n", loop.Name(), v.Disk)
-		binds.WriteString(bindWords(loop.Name(), v))
+		binds.WriteString(bindLine(loop.Name(), v))
 	}
 	id := m.Machine.ID
 	if err := errors.Join(writeFile(d.file(id, ".volumes"), []byte(hold.String())), writeFile(d.file(id, ".binds"), []byte(binds.String()))); err != nil {
@@ -49,12 +49,9 @@ func (d *Nspawn) prepareVolumes(m *machine) (loops []*os.File, err error) {
 	return loops, nil
 }
 
-func bindWords(loop string, v Volume) string {
-	var words strings.Builder
-	for _, name := range v.names() {
-		fmt.Fprintf(&words, "--bind=%s:%s ", loop, name)
-	}
-	return words.String() + "\n"
+// bindLine names a loop device and where the machine is to have it, for the script of its start.
+func bindLine(loop string, v Volume) string {
+	return loop + " " + strings.Join(v.names(), " ") + "\n"
 }
 
 func closeAll(files []*os.File) {
@@ -63,17 +60,15 @@ func closeAll(files []*os.File) {
 	}
 }
 
-// Attach makes a loop device of the volume, has it held, and makes its nodes in the machine's /dev.
+// Attach makes a loop device of the volume, has it held, and makes its nodes in the machine's /dev. What of these is there, from a
+// server that was killed at it, stays.
 func (d *Nspawn) Attach(ctx context.Context, id string, v Volume) error {
 	m := d.find(id)
 	if m == nil {
 		return fmt.Errorf("attaching volume %s: machine %s is not running", v.ID, id)
 	}
-	volumes := d.volumes(m)
-	if _, _, has := without(volumes, v.ID); has {
-		return nil
-	}
-	if err := d.setVolumes(m, append(volumes, v)); err != nil {
+	others, _, _ := without(d.volumes(m), v.ID)
+	if err := d.setVolumes(m, append(slices.Clone(others), v)); err != nil {
 		return err
 	}
 	err := d.attach(ctx, m, v)
@@ -81,17 +76,19 @@ func (d *Nspawn) Attach(ctx context.Context, id string, v Volume) error {
 		return nil
 	}
 	err = fmt.Errorf("attaching volume %s to machine %s: %w", v.ID, id, err)
-	return errors.Join(err, d.release(context.WithoutCancel(ctx), m, v), d.setVolumes(m, volumes))
+	return errors.Join(err, d.release(context.WithoutCancel(ctx), m, v), d.setVolumes(m, others))
 }
 
 func (d *Nspawn) attach(ctx context.Context, m *machine, v Volume) error {
-	loop, err := openLoop(v.Disk)
+	loop, err := findLoop(v.Disk)
 	if err != nil {
 		return err
 	}
 	defer loop.Close()
-	if err := d.hold(ctx, m, loop, v); err != nil {
-		return err
+	if len(findProcesses(holderMark(v.Disk))) == 0 {
+		if err := d.hold(ctx, m, loop, v); err != nil {
+			return err
+		}
 	}
 	var st unix.Stat_t
 	if err := unix.Fstat(int(loop.Fd()), &st); err != nil {
@@ -99,16 +96,41 @@ func (d *Nspawn) attach(ctx context.Context, m *machine, v Volume) error {
 	}
 	err = inMachine(m, func() error {
 		for _, name := range v.names() {
-			if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-				return err
-			}
-			if err := unix.Mknod(name, unix.S_IFBLK|0o660, int(st.Rdev)); err != nil {
+			if err := makeNode(name, st.Rdev); err != nil {
 				return fmt.Errorf("making %s: %w", name, err)
 			}
 		}
 		return nil
 	})
 	return errors.Join(err, d.rebind(m))
+}
+
+// diskGroup is the group disk of Debian, Fedora and their descendants, which has the block devices on EC2 as elsewhere (udev's
+// 50-udev-default.rules: root:disk, 0660).
+const diskGroup = 6
+
+// makeNode makes a block device's node, whole or not at all, unless it is there. One that leads elsewhere is of a device that is gone.
+func makeNode(name string, device uint64) error {
+	var st unix.Stat_t
+	switch err := unix.Lstat(name, &st); {
+	case err == nil && st.Mode&unix.S_IFMT != unix.S_IFBLK:
+		return os.ErrExist
+	case err == nil && st.Rdev == device:
+		return nil
+	case err != nil && !errors.Is(err, os.ErrNotExist):
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		return err
+	}
+	half := name + ".imgops"
+	if err := os.Remove(half); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if err := unix.Mknod(half, unix.S_IFBLK, int(device)); err != nil {
+		return err
+	}
+	return errors.Join(os.Lchown(half, 0, diskGroup), os.Chmod(half, 0o660), os.Rename(half, name)) // chmod: mknod heeds the umask
 }
 
 // hold starts the holder of a loop device in the PID namespace of the machine's shell.
@@ -153,7 +175,7 @@ func (d *Nspawn) rebind(m *machine) error {
 			return err
 		}
 		for _, loop := range loops {
-			binds.WriteString(bindWords(loop, v))
+			binds.WriteString(bindLine(loop, v))
 		}
 	}
 	return writeFile(d.file(m.Machine.ID, ".binds"), []byte(binds.String()))

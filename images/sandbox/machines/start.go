@@ -22,8 +22,10 @@ func (d *Nspawn) boot(ctx context.Context, m *machine) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(d.file(m.Machine.ID, ".root"), 0o700); err != nil {
-		return err
+	for _, dir := range []string{".root", ".nodes"} {
+		if err := os.MkdirAll(d.file(m.Machine.ID, dir), 0o700); err != nil {
+			return err
+		}
 	}
 	if err := os.WriteFile(d.file(m.Machine.ID, ".uuid"), []byte(hypervisorUUID(m.Machine)), 0o600); err != nil {
 		return err
@@ -64,13 +66,15 @@ func hypervisorUUID(m Machine) string {
 
 // script is process 1 of a PID namespace, so that nothing below outlives it, and in a mount namespace, where nobody else sees what it mounts. It mounts the disk and
 // runs systemd-nspawn on it, again whenever that exits with 133, which is its word for a reboot from inside.
-// Arguments: the disk, the mount point, the file of the hypervisor's UUID, those of the volumes' loop devices and of their names, the cgroup
-// directories up to "--", the command. A loop device that was freed before it is held is another disk's by now.
+// Arguments: the disk, the mount point, the file of the hypervisor's UUID, those of the volumes' loop devices and of their names, a directory
+// for their nodes, the cgroup directories up to "--", the command. A loop device that was freed before it is held is another disk's by now.
+// The machine gets nodes of its own, root:disk and 0660 as on EC2, whatever those of this computer have; only here they are not in the way of
+// a nodev.
 //
 // A write barrier would only make the loop device call fsync on the host, and what protects against the host's crash is not needed here.
 // dhclient is hidden because cloud-init would wait for its lease on an interface that has its address already; the systemd-networkd of a
 // virtual machine does without it.
-const script = `disk=$1 root=$2 uuid=$3 volumes=$4 binds=$5; shift 5
+const script = `disk=$1 root=$2 uuid=$3 volumes=$4 binds=$5 nodes=$6; shift 6
 while [ "$1" != -- ]; do echo 0 >"$1/cgroup.procs" || exit 1; shift; done; shift
 mount -t ext4 -o loop,noatime,barrier=0,discard -- "$disk" "$root" || exit 1
 while read -r loop volume; do
@@ -79,11 +83,18 @@ while read -r loop volume; do
 	sh -c '` + holder + `' "imgops-volume:$volume" </dev/null &
 	exec 3>&-
 done <"$volumes"
+mount -t tmpfs -o mode=0700,nosuid,noexec imgops-nodes "$nodes" || exit 1
 set -- "$@" --bind-ro="$uuid:/sys/hypervisor/uuid"
 while :; do
-	hide=
-	[ ! -e "$root/usr/sbin/dhclient" ] || hide=--bind-ro=/dev/null:/usr/sbin/dhclient
-	"$@" $hide $(cat "$binds")
+	(
+		[ ! -e "$root/usr/sbin/dhclient" ] || set -- "$@" --bind-ro=/dev/null:/usr/sbin/dhclient
+		while read -r loop names; do
+			node=$nodes/${loop##*/}
+			rm -f "$node" && cp -a "$loop" "$node" && chown 0:6 "$node" && chmod 660 "$node" || exit 1
+			for name in $names; do set -- "$@" --bind="$node:$name"; done
+		done <"$binds"
+		exec "$@"
+	)
 	code=$?
 	[ $code = 133 ] || exit $code
 done`
@@ -96,7 +107,7 @@ func (d *Nspawn) command(m Machine, cgroupDirs []string) []string {
 	}
 	root := d.file(m.ID, ".root")
 	args = append(args, "unshare", "--mount", "--propagation=slave", "--pid", "--fork", "--kill-child", "--mount-proc",
-		"sh", "-c", script, "imgops-machine", m.Disk, root, d.file(m.ID, ".uuid"), d.file(m.ID, ".volumes"), d.file(m.ID, ".binds"))
+		"sh", "-c", script, "imgops-machine", m.Disk, root, d.file(m.ID, ".uuid"), d.file(m.ID, ".volumes"), d.file(m.ID, ".binds"), d.file(m.ID, ".nodes"))
 	args = append(args, cgroupDirs...)
 	return append(args, "--", "systemd-nspawn", "--quiet", "--boot", "-D", root, "--machine="+m.ID, "--hostname="+m.Name,
 		"--network-namespace-path="+netnsPath(d.namespace(m.ID)), "--capability=CAP_NET_ADMIN",

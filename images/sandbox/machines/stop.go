@@ -32,7 +32,7 @@ func (d *Nspawn) clean(ctx context.Context, m *machine) error {
 		errs = append(errs, run(ctx, "", "ip", "netns", "delete", ns))
 	}
 	errs = append(errs, d.unplug(ctx, m.Machine), d.removeCgroups(ctx, id))
-	for _, suffix := range append([]string{".root", ".uuid"}, volumeFiles...) {
+	for _, suffix := range append([]string{".root", ".nodes", ".uuid"}, volumeFiles...) {
 		if err := os.Remove(d.file(id, suffix)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)
 		}

@@ -95,7 +95,7 @@ func TestCommand(t *testing.T) {
 	args := d.command(m, []string{"/cg/i-1"})
 	require.Equal(t, "unshare", args[0])
 	i := slices.Index(args, "imgops-machine")
-	require.Equal(t, []string{"/disk", "/d/machines/i-1.root", "/d/machines/i-1.uuid", "/d/machines/i-1.volumes", "/d/machines/i-1.binds", "/cg/i-1", "--", "systemd-nspawn"}, args[i+1:i+9])
+	require.Equal(t, []string{"/disk", "/d/machines/i-1.root", "/d/machines/i-1.uuid", "/d/machines/i-1.volumes", "/d/machines/i-1.binds", "/d/machines/i-1.nodes", "/cg/i-1", "--", "systemd-nspawn"}, args[i+1:i+10])
 	require.Contains(t, args, "--network-namespace-path=/run/netns/imgops-1-i-1")
 
 	d.host.systemd = true

@@ -19,11 +19,11 @@ func (l *lab) volume(n int, device string) Volume {
 	return v
 }
 
-// requireNames: all names of the volume lead to one block device of its size.
+// requireNames: all names of the volume lead to a block device of its size, whose mode is udev's on EC2.
 func requireNames(t *testing.T, c *ssh.Client, v Volume) {
 	t.Helper()
 	for _, name := range v.names() {
-		require.Equal(t, "67108864", sh(t, c, "sudo blockdev --getsize64 "+name))
+		require.Equal(t, "67108864 660 root:disk", sh(t, c, "echo $(sudo blockdev --getsize64 "+name+") $(stat -c '%a %U:%G' "+name+")"))
 	}
 }
 
@@ -69,6 +69,44 @@ func TestVolumes(t *testing.T) {
 	require.NoError(t, l.driver.Start(t.Context(), other))
 	require.NoError(t, l.driver.Stop(t.Context(), other.ID, false))
 	require.Empty(t, loops(t, first.Disk, second.Disk))
+}
+
+// A server that was killed at an attachment left any part of it: the next one makes the rest.
+func TestAttachGoesOn(t *testing.T) {
+	l := newLab(t)
+	m := l.machine(1, l.baseDisk("disk"), "")
+	require.NoError(t, l.driver.Start(t.Context(), m))
+	c := l.login(m)
+	binds := l.driver.common().file(m.ID, ".binds")
+	for n, undo := range []func(*Nspawn, Volume){
+		func(*Nspawn, Volume) {}, // killed at the end
+		func(_ *Nspawn, v Volume) { // before the names were written down
+			require.NoError(t, os.WriteFile(binds, nil, 0o600))
+		},
+		func(_ *Nspawn, v Volume) { // between two names
+			sh(t, c, "sudo rm "+strings.Join(v.names()[1:], " "))
+			require.NoError(t, os.WriteFile(binds, nil, 0o600))
+		},
+		func(d *Nspawn, v Volume) { // before the device was made
+			require.NoError(t, d.release(t.Context(), d.find(m.ID), v))
+			require.NoError(t, os.WriteFile(binds, nil, 0o600))
+		},
+	} {
+		v := l.volume(1+n, "/dev/sdf")
+		require.NoError(t, l.driver.(Plugger).Attach(t.Context(), m.ID, v))
+		undo(l.driver.(*Nspawn), v)
+		require.NoError(t, l.driver.Close())
+		l.driver = l.open()
+		require.NoError(t, l.driver.(Plugger).Attach(t.Context(), m.ID, v))
+		requireNames(t, c, v)
+		require.Len(t, loops(t, v.Disk), 1)
+		require.Len(t, findProcesses(holderMark(v.Disk)), 1)
+		data, err := os.ReadFile(binds)
+		require.NoError(t, err)
+		require.Contains(t, string(data), v.names()[2], "for a reboot from inside")
+		require.NoError(t, l.driver.(Plugger).Detach(t.Context(), m.ID, v.ID))
+		require.Empty(t, loops(t, v.Disk))
+	}
 }
 
 // rebootFromInside returns when the machine can be logged in to again. /run is made anew by a boot.
