@@ -84,6 +84,7 @@ func (c *Cloud) bootAgain(inst instanceRow) {
 			i.State, i.Reason = stopped, &reason{"Server.InternalError", "Server.InternalError: the machine did not start after CreateImage: " + err.Error()}
 		})
 	}
+	c.settlePlugs(inst.ID)
 }
 
 // captureDisks stores the disks of a pending image's volumes. A device that was added by its mapping has a snapshot that is completed.

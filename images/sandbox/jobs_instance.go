@@ -170,6 +170,7 @@ func (c *Cloud) rebootInstance(i instanceRow) {
 			i.State, i.Reason = stopped, &reason{"Server.InternalError", "Server.InternalError: the machine did not reboot: " + err.Error()}
 		}
 	})
+	c.settlePlugs(i.ID)
 }
 
 // fillVolume makes the volume's disk if it has none yet.

@@ -145,6 +145,9 @@ func (c *Cloud) resumeRest(tx *state.Tx) {
 		if v.Plug != "" {
 			c.jobs.run(v.InstanceID, func() { c.plugVolume(id) })
 		}
+		if v.Plug == busy {
+			c.awaitUnused(id)
+		}
 	}
 	for id, b := range c.blobs.All(tx) {
 		if b.Dead || !c.blobInUse(tx, id) {

@@ -1,18 +1,16 @@
 package sandbox
 
 import (
-	"errors"
 	"strings"
 
 	"github.com/imgops/imgops/images/sandbox/machines"
-	"github.com/imgops/imgops/images/sandbox/state"
 )
 
 // How a volume is on its way into a machine that runs, or out of it.
 const (
 	attaching = "attaching"
 	detaching = "detaching"
-	busy      = "busy" // the machine has it mounted: it goes when the instance stops, or by another DetachVolume
+	busy      = "busy" // the machine has it mounted: it goes when it is not, or when the machine reboots or stops
 )
 
 type attachVolumeRequest struct {
@@ -116,7 +114,7 @@ func detachVolume(q *call, in *detachVolumeRequest) (*attachmentItem, error) {
 		return nil, err
 	}
 	if v.ID == i.VolumeID {
-		return nil, fail("OperationNotPermitted", "Unable to detach root volume '%s' from instance '%s': this sandbox boots an instance from the root that it was launched with", v.ID, i.ID)
+		return nil, fail("OperationNotPermitted", "Unable to detach root volume '%s' from instance '%s': this sandbox boots an instance from the root that it was launched with; make an AMI of the other root and launch that", v.ID, i.ID)
 	}
 	if err := q.takesVolumes(&i); err != nil {
 		return nil, err
@@ -131,59 +129,4 @@ func detachVolume(q *call, in *detachVolumeRequest) (*attachmentItem, error) {
 	}
 	q.volumes.Put(q.tx, v.ID, v.detached())
 	return &item, nil
-}
-
-// plugged is the volume when there is no machine that runs and has it, or does not have it yet.
-func (v volumeRow) plugged() volumeRow {
-	if v.Plug == detaching || v.Plug == busy {
-		return v.detached()
-	}
-	v.Plug = ""
-	return v
-}
-
-// plugVolume gives a running machine a volume, or takes it away. It runs in the instance's lane.
-func (c *Cloud) plugVolume(id string) {
-	v, ok := view(c, c.volumes, id)
-	if !ok || v.Plug != attaching && v.Plug != detaching || c.ctx.Err() != nil {
-		return
-	}
-	i, _ := view(c, c.instances, v.InstanceID)
-	err := c.plugInto(i, v)
-	if c.ctx.Err() != nil {
-		return // the next process does it
-	}
-	if err != nil && !errors.Is(err, machines.ErrBusy) {
-		c.log.Error("the sandbox could not attach or detach a volume", "volume", id, "instance", i.ID, "plug", v.Plug, "error", err)
-	}
-	c.update("volume "+id, func(tx *state.Tx) error {
-		v, ok := c.volumes.Get(tx, id)
-		switch {
-		case !ok || v.Plug == "":
-			return nil
-		case err == nil:
-			v = v.plugged()
-		case v.Plug == attaching:
-			v = v.detached()
-		default:
-			v.Plug = busy
-		}
-		c.volumes.Put(tx, id, v)
-		return nil
-	})
-}
-
-// plugInto does nothing when the instance does not run by now: its next machine has what it should.
-func (c *Cloud) plugInto(i instanceRow, v volumeRow) error {
-	driver, plugs := c.driver.(machines.Plugger)
-	if i.State != running || !plugs {
-		return nil
-	}
-	if v.Plug == detaching {
-		return driver.Detach(c.ctx, i.ID, v.ID)
-	}
-	if err := c.keyWorks(v.KMSKey); err != nil {
-		return err
-	}
-	return driver.Attach(c.ctx, i.ID, c.plug(v))
 }

@@ -2,6 +2,7 @@ package sandbox_test
 
 import (
 	"context"
+	"sync"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -106,10 +107,22 @@ func TestAttachVolume(t *testing.T) {
 	w.await(func() bool { _, there := w.volumes(c)[one]; return !there })
 }
 
-// plugMachines are machines whose volumes can be in use, or hang on their way.
+// plugMachines are machines whose volumes can be in use until they boot again, or hang on their way.
 type plugMachines struct {
 	*fakeMachines
-	busy, hang bool
+	hang bool
+	mu   sync.Mutex
+	uses map[string]bool // by the machine's id
+}
+
+func newPlugMachines() *plugMachines {
+	return &plugMachines{fakeMachines: newFakeMachines(), uses: map[string]bool{}}
+}
+
+func (p *plugMachines) use(id string, uses bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.uses[id] = uses
 }
 
 func (p *plugMachines) Attach(ctx context.Context, _ string, _ machines.Volume) error {
@@ -120,29 +133,101 @@ func (p *plugMachines) Attach(ctx context.Context, _ string, _ machines.Volume) 
 	return nil
 }
 
-func (p *plugMachines) Detach(context.Context, string, string) error {
-	if p.busy {
+func (p *plugMachines) Detach(_ context.Context, id, _ string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.uses[id] {
 		return machines.ErrBusy
 	}
 	return nil
 }
 
-// A volume that a machine has mounted is busy, and leaves when the instance stops (EBS user guide, ebs-detaching-volume.html).
+func (p *plugMachines) Start(ctx context.Context, m machines.Machine) error {
+	p.use(m.ID, false)
+	return p.fakeMachines.Start(ctx, m)
+}
+
+func (p *plugMachines) Reboot(ctx context.Context, id string) error {
+	p.use(id, false)
+	return p.fakeMachines.Reboot(ctx, id)
+}
+
+// A volume that a machine has mounted is busy "until you unmount the volume, force detachment, reboot the instance, or all three"
+// (API_DetachVolume.html), and until the instance stops.
 func TestBusyVolume(t *testing.T) {
-	w := openWorld(t, sandbox.Options{Dir: t.TempDir(), Driver: &plugMachines{fakeMachines: newFakeMachines(), busy: true}, Disks: sandbox.NoDisks{}})
+	driver := newPlugMachines()
+	w := openWorld(t, sandbox.Options{Dir: t.TempDir(), Driver: driver, Disks: newFakeDisks()})
 	c := w.ec2(build, home)
+	for name, leave := range map[string]func(id string) error{
+		"umount": func(id string) error { driver.use(id, false); return nil },
+		"reboot": func(id string) error {
+			_, err := c.RebootInstances(w.ctx, &ec2.RebootInstancesInput{InstanceIds: []string{id}})
+			return err
+		},
+		"CreateImage": func(id string) error {
+			_, err := c.CreateImage(w.ctx, &ec2.CreateImageInput{InstanceId: &id, Name: aws.String("web")})
+			return err
+		},
+		"stop": func(id string) error {
+			_, err := c.StopInstances(w.ctx, &ec2.StopInstancesInput{InstanceIds: []string{id}})
+			return err
+		},
+		"terminate": func(id string) error {
+			_, err := c.ModifyInstanceAttribute(w.ctx, &ec2.ModifyInstanceAttributeInput{InstanceId: &id, BlockDeviceMappings: []types.InstanceBlockDeviceMappingSpecification{
+				{DeviceName: aws.String("/dev/sdf"), Ebs: &types.EbsInstanceBlockDeviceSpecification{DeleteOnTermination: aws.Bool(false)}}}})
+			if err == nil {
+				_, err = c.TerminateInstances(w.ctx, &ec2.TerminateInstancesInput{InstanceIds: []string{id}})
+			}
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			id, volume := w.busyVolume(c, driver)
+			require.NoError(t, leave(id))
+			require.Empty(t, w.awaitVolume(c, volume, types.VolumeStateAvailable).Attachments)
+		})
+	}
+}
+
+// busyVolume is a volume that is being detached and that its instance has mounted.
+func (w *world) busyVolume(c *ec2.Client, driver *plugMachines) (instance, volume string) {
+	w.t.Helper()
 	i := w.run(c, func(in *ec2.RunInstancesInput) {
 		in.BlockDeviceMappings = []types.BlockDeviceMapping{ebs("/dev/sdf", gib(1))}
 	})
-	volume := *devicesOf(i)["/dev/sdf"].VolumeId
+	volume = *devicesOf(i)["/dev/sdf"].VolumeId
+	driver.use(*i.InstanceId, true)
 	_, failed := w.detach(c, ec2.DetachVolumeInput{VolumeId: &volume})
-	require.Empty(t, failed)
+	require.Empty(w.t, failed)
 	w.await(func() bool { return w.volumes(c)[volume].Attachments[0].State == types.VolumeAttachmentStateBusy })
-	_, err := c.StopInstances(w.ctx, &ec2.StopInstancesInput{InstanceIds: []string{*i.InstanceId}})
+	return *i.InstanceId, volume
+}
+
+// The next server looks at a busy volume too, whether its machine runs on, has ended meanwhile or is started again.
+func TestBusyVolumeRecovers(t *testing.T) {
+	dir, driver, disks := t.TempDir(), newPlugMachines(), newFakeDisks()
+	c, err := sandbox.New(context.Background(), sandbox.Options{Dir: dir, Driver: driver, Disks: disks})
 	require.NoError(t, err)
-	w.awaitInstance(c, *i.InstanceId, types.InstanceStateNameStopped)
-	w.awaitVolume(c, volume, types.VolumeStateAvailable)
-	require.Len(t, devicesOf(w.instance(c, *i.InstanceId)), 1)
+	var ran, lost, resumed [2]string
+	t.Run("before", func(t *testing.T) {
+		w := serve(t, c)
+		ec := w.ec2(build, home)
+		for _, at := range []*[2]string{&ran, &lost, &resumed} {
+			at[0], at[1] = w.busyVolume(ec, driver)
+		}
+	})
+	require.NoError(t, c.Close())
+	require.NoError(t, driver.Stop(context.Background(), lost[0], true))
+	require.NoError(t, driver.Stop(context.Background(), resumed[0], true))
+	w := openWorld(t, sandbox.Options{Dir: dir, Driver: driver, Disks: disks, Resume: []string{resumed[0]}})
+	ec := w.ec2(build, home)
+	w.awaitVolume(ec, lost[1], types.VolumeStateAvailable)
+	w.awaitVolume(ec, resumed[1], types.VolumeStateAvailable)
+	w.awaitInstance(ec, resumed[0], types.InstanceStateNameRunning)
+	require.Equal(t, types.VolumeAttachmentStateBusy, w.volumes(ec)[ran[1]].Attachments[0].State)
+	driver.use(ran[0], false)
+	w.awaitVolume(ec, ran[1], types.VolumeStateAvailable)
+	require.Equal(t, types.InstanceStateNameRunning, w.instance(ec, ran[0]).State.Name)
 }
 
 // noPlugs are machines that take volumes only while they are stopped.
@@ -165,7 +250,8 @@ func TestVolumesOfStoppedMachinesOnly(t *testing.T) {
 // A server that ends while a volume is on its way, and while several disks are captured: the next one ends what was begun.
 func TestVolumesRecover(t *testing.T) {
 	dir, disks := t.TempDir(), newFakeDisks()
-	driver := &plugMachines{fakeMachines: newFakeMachines(), hang: true}
+	driver := newPlugMachines()
+	driver.hang = true
 	c, err := sandbox.New(context.Background(), sandbox.Options{Dir: dir, Driver: driver, Disks: disks})
 	require.NoError(t, err)
 	var plugged, image string

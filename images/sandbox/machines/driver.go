@@ -39,7 +39,8 @@ type Driver interface {
 type Plugger interface {
 	// Attach gives the machine a volume; nothing happens when it has it.
 	Attach(ctx context.Context, id string, v Volume) error
-	// Detach takes the volume away; nothing happens when the machine does not have it. ErrBusy: the machine uses it.
+	// Detach takes the volume away; nothing happens when the machine does not have it. ErrBusy: the machine uses it; it keeps it until
+	// Detach is called when it does not, but not beyond its next boot.
 	Detach(ctx context.Context, id, volume string) error
 }
 
@@ -51,6 +52,9 @@ type Volume struct {
 	ID     string // vol-...
 	Device string // as EC2's clients name it: /dev/sdf
 	Disk   string // path of the raw disk, writable
+
+	// Leaving is the driver's own note: Detach found the volume in use, and the machine's next boot is without it.
+	Leaving bool `json:",omitempty"`
 }
 
 // Machine is what a driver needs to boot an instance.

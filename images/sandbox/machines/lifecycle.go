@@ -138,7 +138,7 @@ func (k *keeper) find(id string) *machine {
 	return k.machines[id]
 }
 
-// Reboot shuts the machine down and boots it again; the console goes on in the same log.
+// Reboot shuts the machine down and boots it again, without the volumes that Detach found in use; the console goes on in the same log.
 func (k *keeper) Reboot(ctx context.Context, id string) error {
 	m := k.find(id)
 	if m == nil {
@@ -147,7 +147,9 @@ func (k *keeper) Reboot(ctx context.Context, id string) error {
 	if err := k.Stop(ctx, id, false); err != nil {
 		return err
 	}
-	return k.start(ctx, m.Machine, func(string) error { return nil })
+	next := m.Machine
+	next.Volumes = k.staying(m)
+	return k.start(ctx, next, func(string) error { return nil })
 }
 
 // stopAll stops the machines in order, side by side.

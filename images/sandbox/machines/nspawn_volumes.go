@@ -169,7 +169,7 @@ func (m *machine) shell() (int, error) {
 // rebind writes the names down for a reboot from inside.
 func (d *Nspawn) rebind(m *machine) error {
 	var binds strings.Builder
-	for _, v := range d.volumes(m) {
+	for _, v := range d.staying(m) {
 		loops, err := loopsOf(v.Disk)
 		if err != nil {
 			return err
@@ -181,7 +181,8 @@ func (d *Nspawn) rebind(m *machine) error {
 	return writeFile(d.file(m.Machine.ID, ".binds"), []byte(binds.String()))
 }
 
-// Detach takes the volume away from the machine when that does not use it.
+// Detach takes the volume away from the machine when that does not use it. One in use is not bound any more at a reboot from inside,
+// after which the next Detach takes it.
 func (d *Nspawn) Detach(ctx context.Context, id, volume string) error {
 	m := d.find(id)
 	if m == nil {
@@ -197,7 +198,9 @@ func (d *Nspawn) Detach(ctx context.Context, id, volume string) error {
 	}
 	for _, loop := range loops {
 		if used, err := inUse(loop); used || err != nil {
-			return errors.Join(err, fmt.Errorf("detaching volume %s from machine %s: %w", volume, id, ErrBusy))
+			v.Leaving = true
+			return errors.Join(err, fmt.Errorf("detaching volume %s from machine %s: %w", volume, id, ErrBusy),
+				d.setVolumes(m, append(rest, v)), d.rebind(m))
 		}
 	}
 	if err := d.release(ctx, m, v); err != nil {

@@ -27,6 +27,11 @@ func (k *keeper) volumes(m *machine) []Volume {
 	return slices.Clone(m.Machine.Volumes)
 }
 
+// staying are the volumes that the machine's next boot is to have.
+func (k *keeper) staying(m *machine) []Volume {
+	return slices.DeleteFunc(k.volumes(m), func(v Volume) bool { return v.Leaving })
+}
+
 // setVolumes records the volumes of a machine that runs, for those who boot it again or clean up after it.
 func (k *keeper) setVolumes(m *machine, volumes []Volume) error {
 	k.mu.Lock()
