@@ -117,6 +117,25 @@ func TestClonesOfCI(t *testing.T) {
 	}
 }
 
+// TestBranchOfASingleBranchClone: a branch that a clone never fetches is the remote's.
+func TestBranchOfASingleBranchClone(t *testing.T) {
+	o := newOrigin(t)
+	c := &sandboxRepo{t, filepath.Join(t.TempDir(), "clone")}
+	gitIn(t, t.TempDir(), "clone", "-q", "--depth=1", "--branch=feature", o.url, c.dir)
+	repo, said := c.fetching()
+	_, err := repo.MergeBase(t.Context(), "HEAD", "main")
+	require.ErrorIs(t, err, ErrUnknownRevision)
+	repo, said = c.fetching()
+	require.Equal(t, "origin/main", repo.AtRemote(t.Context(), "main"))
+	base, err := repo.MergeBase(t.Context(), "HEAD", "origin/main")
+	require.NoError(t, err, *said)
+	require.Equal(t, o.fork, base)
+	for _, rev := range []string{"origin/main", "feature", "mian", "HEAD", "HEAD~1", "main~1", o.fork, "--upload-pack=x", ""} {
+		require.Equal(t, rev, repo.AtRemote(t.Context(), rev))
+	}
+	require.Equal(t, "main", c.open().AtRemote(t.Context(), "main"), "nothing may be fetched")
+}
+
 // TestShallowMain asks on main's own shallow clone what a promotion asks: which of two commits is older.
 func TestShallowMain(t *testing.T) {
 	o := newOrigin(t)

@@ -41,6 +41,18 @@ func (r *Repo) StillOnMain(ctx context.Context, main, commit string) (tip string
 	return tip, on, err
 }
 
+// AtRemote gives the name under which this clone can know a revision that it does not have: remote/branch where the remote
+// has a branch of that name, as a clone of a single branch has no other. Else it is the revision as it was given.
+func (r *Repo) AtRemote(ctx context.Context, rev string) string {
+	if r.fetch == nil || plumbing.IsHash(rev) || strings.ContainsAny(rev, "~^:@*?[\\ ") || r.Has(rev) {
+		return rev
+	}
+	if tip, err := r.remoteTip(ctx, rev); tip == "" || err != nil {
+		return rev // what is wrong with it is told where it is used
+	}
+	return r.fetch.remote + "/" + rev
+}
+
 // remoteTip is the commit that a branch of the remote names; "" when there is no such branch.
 func (r *Repo) remoteTip(ctx context.Context, branch string) (string, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, askTime, fmt.Errorf("no answer within %s", askTime))

@@ -23,7 +23,7 @@ func iamPolicyCommand(a *app) *cobra.Command {
 			"  read    for people: plan, list, show, history, diff\n\n" +
 			"  aws iam create-role --role-name imgops --assume-role-policy-document \"$(imgops iam-policy trust)\"\n" +
 			"  aws iam put-role-policy --role-name imgops --policy-name imgops --policy-document \"$(imgops iam-policy target --account 222222222222)\"",
-		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
+		Args:      oneOf("build", "target", "trust", "read"),
 		ValidArgs: []string{"build", "target", "trust", "read"},
 		RunE: func(c *cobra.Command, args []string) error {
 			repo, err := roles.OpenWorktree(c.Context(), a.set.Dir)

@@ -17,7 +17,7 @@ func schemaCommand(a *app) *cobra.Command {
 			"file's first line.\n\n" +
 			"  imgops schema image > .schemas/image.json\n" +
 			"  # yaml-language-server: $schema=../../.schemas/image.json",
-		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
+		Args:      oneOf(roles.SchemaNames()...),
 		ValidArgs: roles.SchemaNames(),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if _, err := a.Stdout.Write(roles.Schema(args[0])); err != nil {
