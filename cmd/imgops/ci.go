@@ -199,6 +199,11 @@ func (j *ciJob) bring(ctx context.Context, list []*roles.Role) ([]outcome, surve
 	if err := j.complete(ctx, busy, found.decisions); err != nil {
 		return nil, found, err
 	}
+	if j.promote {
+		if err := j.checkLedgerEarly(ctx, list, found.decisions); err != nil {
+			return nil, found, err
+		}
+	}
 	p, err := j.pipeline(ctx, stageVerify)
 	if err != nil {
 		return nil, found, err

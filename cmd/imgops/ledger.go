@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -11,12 +12,17 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
+	"github.com/imgops/imgops/images"
 	"github.com/imgops/imgops/images/ledger"
 	"github.com/imgops/imgops/roles"
 )
 
 // flushTime is how long a run waits at its end until its records are stored.
 const flushTime = 2 * time.Minute
+
+// checkTime is how long a promotion waits until it knows whether the ledger is as it was left. A fresh clone reads all of its
+// history.
+const checkTime = time.Minute
 
 // recorder keeps what a run does for the ledger, and stores it at the end: one commit and one push for a run. Every record is
 // in the spool as soon as the thing is done, so a run that is killed leaves it for the next.
@@ -29,14 +35,25 @@ type recorder struct {
 	events bool // one was kept
 	author *ledger.Author
 	tools  map[string]string
+	warned map[string]bool
 }
 
 func newRecorder(repo *roles.Repo, config roles.Ledger) *recorder {
-	return &recorder{config: config, spool: ledgerSpool(repo)}
+	return &recorder{config: config, spool: ledgerSpool(repo), warned: map[string]bool{}}
 }
 
 func ledgerSpool(repo *roles.Repo) ledger.Spool {
 	return ledger.Spool{Dir: filepath.Join(repo.CommonDir(), "imgops", "pending")}
+}
+
+// warnOnce prints a warning, unless this run has printed it before.
+func (r *recorder) warnOnce(w io.Writer, text string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.warned[text] {
+		r.warned[text] = true
+		fmt.Fprint(w, text)
+	}
 }
 
 func (r *recorder) off() bool { return r == nil || r.config.Store == roles.LedgerOff }
@@ -164,9 +181,10 @@ func ledgerMessage(entries []ledger.Entry) string {
 // maxProblems is how many bad entries one message names.
 const maxProblems = 10
 
-// checkLedger ends a promotion before anything is changed when the branch of the ledger is no ledger or, where the ledger is
-// required, cannot be written, was rewritten, or holds anything that does not belong there. Where it is not required, what
-// does not belong there is a warning: about files anywhere and about the entries of the roles whose pointers are to move.
+// checkLedger ends a promotion before anything is changed when the ledger is not to be relied on: its branch is no ledger, was
+// rewritten, or has records that a commit changed or removed. Where the ledger is required, it also has to be in reach, and to
+// hold nothing that does not belong there; elsewhere that is a warning: about files anywhere and about the entries of the roles
+// whose pointers are to move.
 func (s *session) checkLedger(ctx context.Context, names []string) error {
 	if s.ledger.off() {
 		return nil
@@ -176,21 +194,9 @@ func (s *session) checkLedger(ctx context.Context, names []string) error {
 	if s.ledger.config.Required {
 		return s.requireLedger(ctx)
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, syncTime, fmt.Errorf("no answer within %s", syncTime))
-	defer cancel()
-	store, err := s.ledgerStore(ctx, s.repo, s.fleet.Config, s.clouds)
-	if err == nil {
-		err = store.Sync(ctx)
-	}
-	var foreign *ledger.ForeignError
-	if errors.As(err, &foreign) {
-		return fmt.Errorf("nothing is promoted: %w", err)
-	}
-	if err != nil {
-		return nil //nolint:nilerr // it is told when the record is stored, or is not
-	}
-	if err := s.askWitness(ctx, store); err != nil {
-		fmt.Fprintf(s.Stderr, "warning: %v\n", err)
+	store, err := s.trustLedger(ctx)
+	if err != nil || store == nil || len(names) == 0 {
+		return err
 	}
 	if problems, err := (ledger.Ledger{Store: store}).Check(ctx, names...); err == nil {
 		s.warnProblems(problems)
@@ -198,13 +204,44 @@ func (s *session) checkLedger(ctx context.Context, names []string) error {
 	return nil
 }
 
+// checkLedgerEarly is checkLedger before machines are started for roles that are to be promoted in the same run: what they make
+// would be of no use. The promotion looks once more, for what has come meanwhile.
+func (s *session) checkLedgerEarly(ctx context.Context, list []*roles.Role, decisions map[string]images.Decision) error {
+	for _, r := range list {
+		d := decisions[r.Name]
+		if works(d) && d.Rejected == "" && !d.Held && len(s.targetsOf(r)) > 0 {
+			return s.checkLedger(ctx, nil)
+		}
+	}
+	return nil
+}
+
+// trustLedger is the error of a ledger that is not to be relied on. The store is nil when what could not be found out was told.
+func (s *session) trustLedger(ctx context.Context) (ledger.Store, error) {
+	within, cancel := context.WithTimeoutCause(ctx, checkTime, fmt.Errorf("no answer within %s", checkTime))
+	defer cancel()
+	store, err := s.ledgerStore(within, s.repo, s.fleet.Config, s.clouds)
+	if err == nil {
+		err = s.witnessed(within, store, store.Sync)
+	}
+	var foreign *ledger.ForeignError
+	var rewritten *ledger.RewrittenError
+	switch {
+	case err == nil:
+		return store, nil
+	case errors.As(err, &foreign), errors.As(err, &rewritten):
+		return nil, fmt.Errorf("nothing is promoted: %w", err)
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	}
+	s.ledger.warnOnce(s.Stderr, fmt.Sprintf("warning: whether the ledger is as it was left could not be found out: %v\n", err))
+	return nil, nil //nolint:nilnil // as it says above
+}
+
 func (s *session) requireLedger(ctx context.Context) error {
 	store, err := s.ledgerStore(ctx, s.repo, s.fleet.Config, s.clouds)
 	if err == nil {
-		err = store.Ready(ctx)
-	}
-	if err == nil {
-		err = s.askWitness(ctx, store)
+		err = s.witnessed(ctx, store, store.Ready)
 	}
 	var problems []ledger.Problem
 	if err == nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/stretchr/testify/require"
 
+	"github.com/imgops/imgops/images"
 	"github.com/imgops/imgops/images/ledger"
 )
 
@@ -229,8 +230,114 @@ func TestLedgerInS3(t *testing.T) {
 	require.Contains(t, out, `"by"`)
 }
 
+// TestLedgerDefaultRewritten has a ledger by the default settings whose branch somebody pushed by force, or changed records of:
+// nothing is promoted, and the command of the message that accepts the branch as it is lets the next run promote.
+func TestLedgerDefaultRewritten(t *testing.T) {
+	for name, c := range map[string]struct{ rewrite, says string }{
+		"another history": {
+			"git update-ref refs/heads/imgops-ledger $(git commit-tree -m anew imgops-ledger^{tree})",
+			"is no part of its history any more",
+		},
+		"a record removed on top, in a clone that has seen it": {
+			"git update-ref refs/heads/imgops-ledger $(git commit-tree -m less -p imgops-ledger imgops-ledger~1^{tree})",
+			" is not as it was",
+		},
+		"deleted": {"git update-ref -d refs/heads/imgops-ledger", "it is gone, and its last known tip is "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newAPIWorld(t)
+			bare := w.shared("")
+			w.merged("one")
+			w.do(exitDone, "ci", "--event", "push")
+			two := w.merged("two")
+			w.do(exitDone, "ci", "--event", "push")
+			(&apiWorld{t: t, fleet: bare, box: w.box}).shell(c.rewrite)
+			three := w.merged("three")
+			for _, args := range [][]string{{"ci", "--event", "push"}, {"promote"}} {
+				_, errs := w.do(exitError, args...)
+				require.Contains(t, errs, "nothing is promoted: branch imgops-ledger of origin was rewritten: ")
+				require.Contains(t, errs, c.says)
+				require.Contains(t, errs, "to have the old state back: git push --force origin ")
+				w.requireDefaults(two, "behind")
+			}
+			_, errs := w.do(exitDone, "history", "web")
+			require.Contains(t, errs, "warning: branch imgops-ledger of origin was rewritten")
+
+			_, errs = w.do(exitError, "promote")
+			_, meant, ok := strings.Cut(errs, "; if it was meant: ")
+			require.True(t, ok, errs)
+			git, aws, ok := strings.Cut(strings.TrimSpace(meant), " && ")
+			require.True(t, ok, meant)
+			require.Equal(t, "aws ssm delete-parameter --region us-east-1 --name "+images.WitnessName("acme"), aws)
+			w.shell(git)
+			w.forgetWitness()
+			w.do(exitDone, "promote")
+			w.requireDefaults(three, "current")
+		})
+	}
+}
+
+// TestLedgerDefaultAway: by the default settings a remote that cannot be reached holds nothing up, and is told once.
+func TestLedgerDefaultAway(t *testing.T) {
+	w := newAPIWorld(t)
+	bare := w.shared("")
+	one := w.merged("one")
+	require.NoError(t, os.Rename(bare, bare+".away"))
+	_, errs := w.do(exitDone, "ci", "--event", "push")
+	require.Equal(t, 1, strings.Count(errs, "warning: whether the ledger is as it was left could not be found out: "), errs)
+	require.Contains(t, errs, "warning: what was done is not in the ledger yet")
+	w.requireDefaults(one, "current")
+}
+
+// TestLedgerBeforeMachines: what keeps a run from promoting ends it before it builds for that. These accounts have no machines,
+// so a build would be another error.
+func TestLedgerBeforeMachines(t *testing.T) {
+	const reset = "git update-ref refs/heads/imgops-ledger $(git commit-tree -m anew imgops-ledger^{tree})"
+	garbage := "b=$(echo hello | git hash-object -w --stdin); t=$( (git ls-tree imgops-ledger; printf '100644 blob %s\tREADME.md\n' $b) | git mktree); " +
+		"git update-ref refs/heads/imgops-ledger $(git commit-tree -m hello -p imgops-ledger $t)"
+	for name, c := range map[string]struct{ setting, spoil, says string }{
+		"rewritten":            {"", reset, "was rewritten"},
+		"rewritten, required":  {"ledger: required", reset, "was rewritten"},
+		"garbage, required":    {"ledger: required", garbage, "README.md: it is no file that imgops has written"},
+		"out of reach, needed": {"ledger: required", "mv hooks .. && mv HEAD ../HEAD.away", "nothing is promoted: imgops.yaml requires the ledger"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newAPIWorld(t)
+			bare := w.shared(c.setting)
+			one := w.merged("one")
+			w.do(exitDone, "ci", "--event", "push")
+			w.commit("two")
+			w.git("push", "-q", "origin", "main")
+			(&apiWorld{t: t, fleet: bare, box: w.box}).shell(c.spoil)
+			out, errs := w.do(exitError, "ci", "--event", "push")
+			require.Contains(t, errs, "nothing is promoted: ")
+			require.Contains(t, errs, c.says)
+			require.NotContains(t, errs, "role web: ", "no build was begun")
+			require.Empty(t, out)
+			w.requireDefaults(one, "behind")
+			require.Len(t, w.images(), 1)
+		})
+	}
+}
+
+// TestLedgerRelativeRemote: a remote's path begins at the fleet's working tree, wherever imgops was started.
+func TestLedgerRelativeRemote(t *testing.T) {
+	w := newAPIWorld(t)
+	bare := w.shared("ledger: required")
+	relative, err := filepath.Rel(w.fleet, bare)
+	require.NoError(t, err)
+	w.git("remote", "set-url", "origin", relative)
+	one := w.merged("one")
+	_, errs := w.do(exitDone, "ci", "--event", "push")
+	require.NotContains(t, errs, "warning")
+	w.requireDefaults(one, "current")
+	require.Len(t, w.recorded(bare), 1)
+	_, out, _ := w.try("doctor")
+	require.NotContains(t, out, "does not appear to be a git repository")
+}
+
 // TestLedgerDefaultWarns has a best-effort ledger with garbage: the promotion goes on and each bad entry is named, also by
-// commands that read. Records that were changed are a warning, too, and a branch that is somebody's own ends the promotion.
+// commands that read. A branch that is somebody's own ends the promotion.
 func TestLedgerDefaultWarns(t *testing.T) {
 	w := newAPIWorld(t)
 	bare := w.shared("")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -23,15 +24,26 @@ func (s *session) leaveWitness(ctx context.Context, store ledger.Store) {
 	}
 }
 
-// askWitness is a *ledger.RewrittenError when the ledger, which was just synced, lacks what the build account has seen of it.
-func (s *session) askWitness(ctx context.Context, store ledger.Store) error {
+// witnessed syncs the ledger, and is a *ledger.RewrittenError when that lacks what the build account has seen of it. The build
+// account is asked first: what another run adds to both meanwhile is nothing that the ledger lacks.
+func (s *session) witnessed(ctx context.Context, store ledger.Store, sync func(context.Context) error) error {
 	branch, ok := store.(*ledger.Git)
 	if !ok || !branch.HasRemote() {
-		return nil
+		return sync(ctx)
 	}
-	w, err := images.ReadWitness(ctx, s.clouds, s.home, s.fleet.Config.Fleet)
+	fleet := s.fleet.Config.Fleet
+	forget := fmt.Sprintf("aws ssm delete-parameter --region %s --name %s", s.home.Region, images.WitnessName(fleet))
+	w, unread := images.ReadWitness(ctx, s.clouds, s.home, fleet)
+	err := sync(ctx)
+	var rewritten *ledger.RewrittenError
+	if errors.As(err, &rewritten) && w.Tip != "" { // whoever accepts the branch as it is has to do so at both places
+		rewritten.Fix += " && " + forget
+	}
+	if err == nil {
+		err = unread
+	}
 	if err != nil || w.Tip == "" {
 		return err
 	}
-	return branch.Lacks(ctx, w.Tip, fmt.Sprintf("aws ssm delete-parameter --region %s --name %s", s.home.Region, images.WitnessName(s.fleet.Config.Fleet)))
+	return branch.Lacks(ctx, w.Tip, forget)
 }

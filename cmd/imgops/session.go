@@ -97,7 +97,7 @@ func loadFleet(ctx context.Context, repo *roles.Repo, rev string) (*roles.Fleet,
 func (s *session) complete(ctx context.Context, list []*roles.Role, decisions map[string]images.Decision) error {
 	var busy []*roles.Role
 	for _, r := range list {
-		if a := decisions[r.Name].Action; a == images.ActionBuild || a == images.ActionVerify {
+		if works(decisions[r.Name]) {
 			busy = append(busy, r)
 		}
 	}
@@ -105,6 +105,11 @@ func (s *session) complete(ctx context.Context, list []*roles.Role, decisions ma
 		return err
 	}
 	return s.fleet.Complete(ctx, busy)
+}
+
+// works says that a decision takes machines.
+func works(d images.Decision) bool {
+	return d.Action == images.ActionBuild || d.Action == images.ActionVerify
 }
 
 // survey is what exists, beside what the fleet wants: the decision for every role of the list, and for what those are

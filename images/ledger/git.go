@@ -43,6 +43,7 @@ type GitOptions struct {
 type Git struct {
 	opts   GitOptions
 	dir    string // of the repository; "" in memory
+	top    string // where a remote's relative path begins: the working tree, or the bare repository; "" in memory
 	remote string // its name; "" when there is none
 	via    wire   // nil without a remote
 
@@ -65,10 +66,15 @@ func OpenGit(dir string, o GitOptions) (*Git, error) {
 	if !ok {
 		return nil, fmt.Errorf("opening the repository of %s for the ledger: its objects are not on disk", dir)
 	}
+	gitDir := disk.Filesystem().Root()
+	top := gitDir
+	if tree, err := repo.Worktree(); err == nil { // else it is a bare one
+		top = tree.Filesystem.Root()
+	}
 	if repo, err = openStorage(disk); err != nil {
 		return nil, fmt.Errorf("opening the repository of %s for the ledger: %w", dir, err)
 	}
-	return newGit(repo, disk.Filesystem().Root(), o)
+	return newGit(repo, gitDir, top, o)
 }
 
 // openStorage opens a repository once more. Packs stay open: to check thousands of commits one by one, go-git would open
@@ -80,10 +86,10 @@ func openStorage(disk *filesystem.Storage) (*git.Repository, error) {
 // NewGit makes the store of a repository that need not be on disk.
 func NewGit(repo *git.Repository, o GitOptions) (*Git, error) {
 	o.NoCommand = true
-	return newGit(repo, "", o)
+	return newGit(repo, "", "", o)
 }
 
-func newGit(repo *git.Repository, dir string, o GitOptions) (*Git, error) {
+func newGit(repo *git.Repository, dir, top string, o GitOptions) (*Git, error) {
 	if o.Getenv == nil {
 		o.Getenv = os.Getenv
 	}
@@ -93,7 +99,7 @@ func newGit(repo *git.Repository, dir string, o GitOptions) (*Git, error) {
 	if o.Wait == nil {
 		o.Wait = waitTurn
 	}
-	g := &Git{opts: o, dir: dir, repo: repo}
+	g := &Git{opts: o, dir: dir, top: top, repo: repo}
 	conf, err := repo.Config()
 	if err != nil {
 		return nil, fmt.Errorf("reading the configuration of the repository for the ledger: %w", err)
@@ -112,9 +118,19 @@ func newGit(repo *git.Repository, dir string, o GitOptions) (*Git, error) {
 		}
 	}
 	if g.remote != "" {
-		g.via = newWire(g, urls[g.remote])
+		g.via = newWire(g, g.located(urls[g.remote]))
 	}
 	return g, nil
+}
+
+// located gives a remote's URL. A relative path begins at the top of the working tree, as Git has it, not where imgops was
+// started. See git-fetch(1), "Git URLs", for what tells a path from a host.
+func (g *Git) located(url string) string {
+	before, _, colon := strings.Cut(url, ":")
+	if g.top == "" || filepath.IsAbs(url) || strings.HasPrefix(url, "~") || colon && !strings.Contains(before, "/") {
+		return url
+	}
+	return filepath.Join(g.top, url)
 }
 
 // CommonDir is the repository's own directory, also for a linked working tree: where a Spool belongs. "" in memory.
@@ -164,8 +180,11 @@ func (g *Git) Lacks(ctx context.Context, commit, accept string) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	tip := g.tip(seenRef)
-	if g.via == nil || g.reaches(ctx, tip, plumbing.NewHash(commit)) {
-		return ctx.Err()
+	if g.via == nil {
+		return nil
+	}
+	if reached, err := g.reachesWhole(ctx, tip, plumbing.NewHash(commit)); err != nil || reached {
+		return err
 	}
 	now := "it is gone"
 	if !tip.IsZero() {

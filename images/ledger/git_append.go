@@ -137,10 +137,12 @@ func (g *Git) continues(ctx context.Context, seen, tip plumbing.Hash) error {
 		return err
 	case path != "":
 		return rewritten("%s is not as it was (tip %s, last known tip %s)", path, tip, seen)
-	case !g.reaches(ctx, tip, seen):
-		return rewritten("its last known tip %s is no part of its history any more (tip %s)", seen, tip)
 	}
-	return nil
+	reached, err := g.reachesWhole(ctx, tip, seen)
+	if err == nil && !reached {
+		err = rewritten("its last known tip %s is no part of its history any more (tip %s)", seen, tip)
+	}
+	return err
 }
 
 // remember notes the remote's tip, unless another run of this clone has noted a later one.

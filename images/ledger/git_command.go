@@ -24,6 +24,7 @@ type commandWire struct {
 func gitCommand(ctx context.Context, g *Git, args ...string) *exec.Cmd {
 	all := append([]string{"--git-dir=" + g.dir, "-c", "gc.auto=0", "-c", "maintenance.auto=false"}, args...)
 	cmd := exec.CommandContext(ctx, "git", all...)
+	cmd.Dir = g.top // where Git itself goes, and a remote's relative path begins
 	cmd.WaitDelay = 5 * time.Second
 	for _, kv := range os.Environ() {
 		name, _, _ := strings.Cut(kv, "=")

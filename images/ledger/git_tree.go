@@ -255,6 +255,30 @@ func (g *Git) isEntry(path string, e object.TreeEntry) bool {
 	return err == nil || errors.As(err, &newer)
 }
 
+// reachesWhole is reaches, for which it gets the history that a shallow clone lacks.
+func (g *Git) reachesWhole(ctx context.Context, from, to plumbing.Hash) (bool, error) {
+	h := &history{git: g, tip: from}
+	queue, queued := []plumbing.Hash{from}, map[plumbing.Hash]bool{}
+	for len(queue) > 0 && !from.IsZero() {
+		id := queue[0]
+		queue = queue[1:]
+		if id == to {
+			return true, nil
+		}
+		c, err := h.commit(ctx, id)
+		if err != nil {
+			return false, err
+		}
+		for _, parent := range c.ParentHashes {
+			if !queued[parent] {
+				queued[parent] = true
+				queue = append(queue, parent)
+			}
+		}
+	}
+	return false, ctx.Err()
+}
+
 // reaches says whether a commit is in the history of another. What a shallow clone has no history of counts as not.
 func (g *Git) reaches(ctx context.Context, from, to plumbing.Hash) bool {
 	queue, seen := []plumbing.Hash{from}, map[plumbing.Hash]bool{}
