@@ -213,6 +213,9 @@ func (j *ciJob) refuseForeign() error {
 	switch {
 	case j.ciOptions.event == eventPush && (ev.Fork || ev.Name == "pull_request_target"):
 		return refuse(what + " is not main: this job promotes nothing; leave --event out, and run imgops ci where main is pushed")
+	case ev.Fork && ev.Lacks != "" && !j.allowForks:
+		return refuse(what + " may come from a fork: $" + ev.Lacks + " names no file that can be read and holds the event, which would tell; nothing was started, for " +
+			"its code would run with this job's credentials: pass that variable and its file on to imgops, or review the code and run it with --allow-forks")
 	case ev.Fork && !j.allowForks:
 		return refuse(what + " comes from a fork (or its source cannot be told), and its code would run with this job's credentials; " +
 			"nothing was started: review it, and run it with --allow-forks, or push the branch to this repository")

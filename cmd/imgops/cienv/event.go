@@ -60,6 +60,8 @@ type Event struct {
 	// not this time. Systems that never say keep forks away by settings of their own: Bitbucket Pipelines runs nothing for
 	// them; CodeBuild, TeamCity, Drone and Woodpecker have approvals and filters.
 	Fork bool `json:"fork,omitempty"`
+	// Lacks is the variable that would tell whether it is a fork, and is not set or names no readable event; else "".
+	Lacks string `json:"-"`
 	// Commit is the commit that is built; it can be a merge commit that the system made.
 	Commit string `json:"commit,omitempty"`
 	// Head is the newest commit of a pull request's own branch, where the system says which one is meant: what is built is

@@ -78,7 +78,7 @@ func githubPullRequest(e env, ev Event, payload githubEvent) Event {
 	}
 	pr := payload.PullRequest
 	if pr == nil {
-		ev.Fork = true // the variables alone do not say
+		ev.Fork, ev.Lacks = true, "GITHUB_EVENT_PATH" // the other variables do not say
 		return ev
 	}
 	ev.PullRequest, ev.Head = pr.Number.String(), commitID(pr.Head.SHA)

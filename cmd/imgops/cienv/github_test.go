@@ -36,14 +36,16 @@ func TestGitHub(t *testing.T) {
 			ev.Kind, ev.Name, ev.PullRequest, ev.Base, ev.Branch, ev.Fork = cienv.PullRequest, name, "7", "main", "feature", fork
 		})
 	}
+	lacking := pullEvent("pull_request", true)
+	lacking.Lacks = "GITHUB_EVENT_PATH"
 	target := pull.with(vars{"GITHUB_EVENT_NAME": "pull_request_target", "GITHUB_REF": "refs/heads/main", "GITHUB_REF_NAME": "main"})
 	own, fork := `{"full_name": "acme/fleet"}`, `{"full_name": "alice/fleet"}`
 	check(t, []testCase{
 		{"pull request", job.with(pull).with(vars{"GITHUB_EVENT_PATH": payload(own)}), pullEvent("pull_request", false)},
 		{"of a fork", job.with(pull).with(vars{"GITHUB_EVENT_PATH": payload(fork)}), pullEvent("pull_request", true)},
 		{"of a deleted fork", job.with(pull).with(vars{"GITHUB_EVENT_PATH": payload("null")}), pullEvent("pull_request", true)},
-		{"without the event's file", job.with(pull), pullEvent("pull_request", true)},
-		{"with a broken file", job.with(pull).with(vars{"GITHUB_EVENT_PATH": "file:{"}), pullEvent("pull_request", true)},
+		{"without the event's file", job.with(pull), lacking},
+		{"with a broken file", job.with(pull).with(vars{"GITHUB_EVENT_PATH": "file:{"}), lacking},
 		{"pull_request_target", job.with(target).with(vars{"GITHUB_EVENT_PATH": payload(fork)}), pullEvent("pull_request_target", true)},
 		{"with the head's commit", job.with(target).with(vars{
 			"GITHUB_EVENT_PATH": `file:{"pull_request": {"number": 7, "base": {"ref": "main", "sha": "` + sha + `", "repo": ` + own + `},
