@@ -122,10 +122,10 @@ func TestBranchOfASingleBranchClone(t *testing.T) {
 	o := newOrigin(t)
 	c := &sandboxRepo{t, filepath.Join(t.TempDir(), "clone")}
 	gitIn(t, t.TempDir(), "clone", "-q", "--depth=1", "--branch=feature", o.url, c.dir)
-	repo, said := c.fetching()
+	repo, _ := c.fetching()
 	_, err := repo.MergeBase(t.Context(), "HEAD", "main")
 	require.ErrorIs(t, err, ErrUnknownRevision)
-	repo, said = c.fetching()
+	repo, said := c.fetching()
 	require.Equal(t, "origin/main", repo.AtRemote(t.Context(), "main"))
 	base, err := repo.MergeBase(t.Context(), "HEAD", "origin/main")
 	require.NoError(t, err, *said)
