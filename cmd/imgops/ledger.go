@@ -182,9 +182,9 @@ func ledgerMessage(entries []ledger.Entry) string {
 const maxProblems = 10
 
 // checkLedger ends a promotion before anything is changed when the ledger is not to be relied on: its branch is no ledger, was
-// rewritten, or has records that a commit changed or removed. Where the ledger is required, it also has to be in reach, and to
-// hold nothing that does not belong there; elsewhere that is a warning: about files anywhere and about the entries of the roles
-// whose pointers are to move.
+// rewritten, has records that a commit changed or removed, or holds what imgops cannot read: among the entries of the roles whose
+// pointers are to move, or files that belong to no role. Where the ledger is required, the entries of all roles count, and it has
+// to be in reach; elsewhere that is a warning.
 func (s *session) checkLedger(ctx context.Context, names []string) error {
 	if s.ledger.off() {
 		return nil
@@ -198,22 +198,27 @@ func (s *session) checkLedger(ctx context.Context, names []string) error {
 	if err != nil || store == nil || len(names) == 0 {
 		return err
 	}
-	if problems, err := (ledger.Ledger{Store: store}).Check(ctx, names...); err == nil {
-		s.warnProblems(problems)
+	problems, err := ledger.Ledger{Store: store}.Check(ctx, names...)
+	if err != nil || len(problems) == 0 {
+		return nil //nolint:nilerr // it is told when the record is stored, or is not
 	}
-	return nil
+	return &garbageError{store.String(), problems}
 }
 
 // checkLedgerEarly is checkLedger before machines are started for roles that are to be promoted in the same run: what they make
 // would be of no use. The promotion looks once more, for what has come meanwhile.
 func (s *session) checkLedgerEarly(ctx context.Context, list []*roles.Role, decisions map[string]images.Decision) error {
+	var names []string
 	for _, r := range list {
 		d := decisions[r.Name]
 		if works(d) && d.Rejected == "" && !d.Held && len(s.targetsOf(r)) > 0 {
-			return s.checkLedger(ctx, nil)
+			names = append(names, r.Name)
 		}
 	}
-	return nil
+	if len(names) == 0 {
+		return nil
+	}
+	return s.checkLedger(ctx, names)
 }
 
 // trustLedger is the error of a ledger that is not to be relied on. The store is nil when what could not be found out was told.
@@ -274,7 +279,7 @@ type garbageError struct {
 }
 
 func (e *garbageError) Error() string {
-	text := fmt.Sprintf("nothing is promoted: imgops.yaml requires the ledger, and %s holds what imgops cannot read:", e.where)
+	text := fmt.Sprintf("nothing is promoted: the ledger, %s, holds what imgops cannot read:", e.where)
 	for i, p := range e.problems {
 		if i == maxProblems {
 			text += fmt.Sprintf("\n  and %d more", len(e.problems)-i)

@@ -298,6 +298,7 @@ func TestLedgerBeforeMachines(t *testing.T) {
 	for name, c := range map[string]struct{ setting, spoil, says string }{
 		"rewritten":            {"", reset, "was rewritten"},
 		"rewritten, required":  {"ledger: required", reset, "was rewritten"},
+		"garbage":              {"", garbage, "README.md: it is no file that imgops has written"},
 		"garbage, required":    {"ledger: required", garbage, "README.md: it is no file that imgops has written"},
 		"out of reach, needed": {"ledger: required", "mv hooks .. && mv HEAD ../HEAD.away", "nothing is promoted: imgops.yaml requires the ledger"},
 	} {
@@ -336,9 +337,9 @@ func TestLedgerRelativeRemote(t *testing.T) {
 	require.NotContains(t, out, "does not appear to be a git repository")
 }
 
-// TestLedgerDefaultWarns has a best-effort ledger with garbage: the promotion goes on and each bad entry is named, also by
-// commands that read. A branch that is somebody's own ends the promotion.
-func TestLedgerDefaultWarns(t *testing.T) {
+// TestLedgerDefaultGarbage has a best-effort ledger with garbage: nothing is promoted until it is gone, and each bad entry is
+// named, also by commands that read. A branch that is somebody's own ends the promotion, too.
+func TestLedgerDefaultGarbage(t *testing.T) {
 	w := newAPIWorld(t)
 	bare := w.shared("")
 	one := w.merged("one")
@@ -357,9 +358,16 @@ func TestLedgerDefaultWarns(t *testing.T) {
 	w.git("-C", work, "commit", "-qm", "hello")
 	w.git("-C", work, "push", "-q", "origin", ledger.Branch)
 	two := w.merged("two")
-	_, errs = w.do(exitDone, "ci", "--event", "push")
-	require.Contains(t, errs, "warning: skipped in the ledger: README.md: it is no file that imgops has written")
-	w.requireDefaults(two, "current")
+	_, errs = w.do(exitError, "ci", "--event", "push")
+	require.Contains(t, errs, "nothing is promoted: the ledger")
+	require.Contains(t, errs, "README.md: it is no file that imgops has written")
+	require.Contains(t, errs, "git rm PATH")
+	w.requireDefaults(one, "behind")
 	_, errs = w.do(exitDone, "history", "web", "--quiet")
 	require.Contains(t, errs, "warning: skipped in the ledger: README.md")
+	w.git("-C", work, "rm", "-q", "README.md")
+	w.git("-C", work, "commit", "-qm", "as the message says")
+	w.git("-C", work, "push", "-q", "origin", ledger.Branch)
+	w.do(exitDone, "ci", "--event", "push")
+	w.requireDefaults(two, "current")
 }
