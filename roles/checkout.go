@@ -37,6 +37,7 @@ func (r *Repo) checkout(ctx context.Context) (_ *tree, _ map[plumbing.Hash]strin
 	if err != nil {
 		return nil, nil, err
 	}
+	r.noteUnwatched(idx)
 	r.mu.Lock()
 	cfg, err := r.git.Config()
 	_, headErr := r.git.Head()

@@ -33,6 +33,8 @@ type Repo struct {
 	store  *store
 	cache  *parseCache
 	fetch  *fetcher // nil where nothing may be fetched
+
+	unwatched map[string]bool // see noteUnwatched
 }
 
 // Revision is the commit that a fleet was read from.

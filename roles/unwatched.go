@@ -7,23 +7,24 @@ import (
 )
 
 // Unwatched lists those of some files of the fleet that Git was told not to look at: `git status` is silent about a change
-// of theirs, and Fleet.DirtyFiles is not.
-func (r *Repo) Unwatched(files []string) ([]string, error) {
-	if len(files) == 0 || r.bare {
-		return nil, nil
-	}
-	idx, err := r.readIndex()
-	if err != nil {
-		return nil, err
-	}
-	var list []string
-	for _, file := range files {
-		at, ok := slices.BinarySearchFunc(idx.entries, join(r.prefix, file), func(e indexEntry, p string) int { return strings.Compare(e.path, p) })
-		if ok && (idx.entries[at].assumeValid || idx.entries[at].skipWorktree) {
-			list = append(list, file)
+// of theirs, and Fleet.DirtyFiles is not. It knows of the working tree that was loaded last.
+func (r *Repo) Unwatched(files []string) []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(files), func(file string) bool { return !r.unwatched[join(r.prefix, file)] })
+}
+
+// noteUnwatched keeps what Unwatched tells.
+func (r *Repo) noteUnwatched(idx *gitIndex) {
+	found := map[string]bool{}
+	for i := range idx.entries {
+		if e := &idx.entries[i]; e.assumeValid || e.skipWorktree {
+			found[e.path] = true
 		}
 	}
-	return list, nil
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.unwatched = found
 }
 
 // UnwatchedHint says what to do about files that Unwatched lists; "" where there is none.

@@ -134,11 +134,7 @@ func refuseDirty(repo *roles.Repo, f *roles.Fleet) error {
 
 // unwatched says of what is changed that Git is silent about it; "" where it is not.
 func unwatched(repo *roles.Repo, f *roles.Fleet) string {
-	files, err := repo.Unwatched(f.DirtyFiles)
-	if err != nil {
-		return "" // it was read a moment ago
-	}
-	return roles.UnwatchedHint(files)
+	return roles.UnwatchedHint(repo.Unwatched(f.DirtyFiles))
 }
 
 // candidate is a role with the image that is to become its default.
