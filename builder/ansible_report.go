@@ -2,7 +2,6 @@ package builder
 
 import (
 	"encoding/json"
-	"regexp"
 	"strings"
 	"sync"
 )
@@ -11,10 +10,10 @@ import (
 const messageLines = 20
 
 var (
-	taskLine = regexp.MustCompile(`^(?:TASK|RUNNING HANDLER) \[(.*)\] \**$`)
-	failLine = regexp.MustCompile(`^(?:fatal|failed): \[[^\]]*\](?:: (?:FAILED|UNREACHABLE)!)?( \(item=.*?\))? => ?(.*)$`)
-	runError = regexp.MustCompile(`^(?:ERROR!|\[ERROR\]:) (.*)$`)
-	warnLine = regexp.MustCompile(`^\[(?:WARNING|DEPRECATION WARNING)\]`)
+	taskLine = lazy(`^(?:TASK|RUNNING HANDLER) \[(.*)\] \**$`)
+	failLine = lazy(`^(?:fatal|failed): \[[^\]]*\](?:: (?:FAILED|UNREACHABLE)!)?( \(item=.*?\))? => ?(.*)$`)
+	runError = lazy(`^(?:ERROR!|\[ERROR\]:) (.*)$`)
+	warnLine = lazy(`^\[(?:WARNING|DEPRECATION WARNING)\]`)
 )
 
 // report reads ansible-playbook's output, as the default and the yaml callback write it, for the task that is run and
@@ -57,11 +56,11 @@ func (r *report) Write(p []byte) (int, error) {
 }
 
 func (r *report) line(line string) {
-	if m := taskLine.FindStringSubmatch(line); m != nil {
+	if m := taskLine().FindStringSubmatch(line); m != nil {
 		r.begin(m[1])
 		return
 	}
-	if m := failLine.FindStringSubmatch(line); m != nil {
+	if m := failLine().FindStringSubmatch(line); m != nil {
 		f := &failed{task: r.current, item: strings.TrimSpace(m[1]), text: []string{m[2]}}
 		if r.failing == r.before { // of a loop, the first item that failed
 			r.failing = f
@@ -69,7 +68,7 @@ func (r *report) line(line string) {
 		r.gathers, r.inError = f, false
 		return
 	}
-	if m := runError.FindStringSubmatch(line); m != nil {
+	if m := runError().FindStringSubmatch(line); m != nil {
 		r.errText, r.inError, r.gathers = append(r.errText, m[1]), true, nil
 		return
 	}
@@ -78,7 +77,7 @@ func (r *report) line(line string) {
 		r.failing, r.gathers = r.before, nil
 	case strings.HasPrefix(line, "skipping: no hosts matched"):
 		r.noHosts = true
-	case strings.TrimSpace(line) == "" || warnLine.MatchString(line):
+	case strings.TrimSpace(line) == "" || warnLine().MatchString(line):
 		r.gathers = nil
 	case strings.HasPrefix(line, "PLAY "):
 		r.gathers, r.inError = nil, false

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -17,7 +16,7 @@ import (
 	"github.com/imgops/imgops/roles"
 )
 
-var accountID = regexp.MustCompile(`^[0-9]{12}$`)
+var accountID = lazy(`^[0-9]{12}$`)
 
 // checkBase looks at the base once more, right before it is launched: it may have been withdrawn since it was pinned.
 func (k *bake) checkBase(ctx context.Context) error {
@@ -46,7 +45,7 @@ func fits(r *roles.Role, base images.Image) error {
 	if want := root.Base.Architecture; want != "" && base.Architecture != want {
 		return fmt.Errorf("base image %s is for %s, role %s wants %s", base.ID, base.Architecture, r.Name, want)
 	}
-	if want := r.Base.Owner; accountID.MatchString(want) && base.Owner != want {
+	if want := r.Base.Owner; accountID().MatchString(want) && base.Owner != want {
 		return fmt.Errorf("base image %s belongs to account %s, role %s wants one of %s", base.ID, base.Owner, r.Name, want)
 	}
 	if p := r.Parent; p != nil && (base.Role != p.Name || base.Digest != p.Digest) {
@@ -99,7 +98,7 @@ func (k *bake) stop(ctx context.Context) error {
 }
 
 // nameChars are what an image's name may hold (EC2 API, CreateImage), less those that would be a nuisance in a shell.
-var nameChars = regexp.MustCompile(`[^a-zA-Z0-9._-]`)
+var nameChars = lazy(`[^a-zA-Z0-9._-]`)
 
 // imageName is the same for every try of a run, so that EC2 refuses a second image of it (CreateImage has no client
 // token). It has at most 128 characters: 7 + 40 + 1 + 40 + 1 + 12 + 1 + 24.
@@ -110,7 +109,7 @@ func imageName(fleet, role, digest, run string) string {
 
 // nameWord makes a word fit; one that has to be changed gets a fingerprint, lest two become one.
 func nameWord(word string, limit int) string {
-	clean := nameChars.ReplaceAllString(word, "-")
+	clean := nameChars().ReplaceAllString(word, "-")
 	if clean == word && len(word) <= limit {
 		return word
 	}

@@ -3,6 +3,7 @@ package images
 import (
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // Move is why a pointer moved. It is kept as the pointer's description, of which SSM has one for each version.
@@ -34,11 +35,13 @@ func (m Move) String() string {
 	return text
 }
 
-var moveForm = regexp.MustCompile(`^imgops: (default image|rollback) of role ([^ ,]+) in fleet ([^ ,]+), digest ([^ ,]*), main commit ([^ ,:]*)(?:, run ([^ :]+))?(?:: (.*))?$`)
+var moveForm = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^imgops: (default image|rollback) of role ([^ ,]+) in fleet ([^ ,]+), digest ([^ ,]*), main commit ([^ ,:]*)(?:, run ([^ :]+))?(?:: (.*))?$`)
+})
 
 // ParseMove reads a description; ok is false for one that imgops did not write.
 func ParseMove(description string) (m Move, ok bool) {
-	f := moveForm.FindStringSubmatch(description)
+	f := moveForm().FindStringSubmatch(description)
 	if f == nil {
 		return Move{}, false
 	}

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/imgops/imgops/images"
 )
@@ -80,7 +81,7 @@ func (r Request) unfit(img images.Image) []error {
 // fits says that a role can be rolled back to an image.
 func (r Request) fits(img images.Image) bool { return img.Role == r.Role && len(r.present(img)) == 0 }
 
-var digestForm = regexp.MustCompile(`^(sha256:)?[0-9a-f]{6,64}$`)
+var digestForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(sha256:)?[0-9a-f]{6,64}$`) })
 
 // named finds what --to names, in the build location.
 func (r Request) named(w *world, build images.Location) (images.Image, error) {
@@ -91,7 +92,7 @@ func (r Request) named(w *world, build images.Location) (images.Image, error) {
 		}
 		return images.Image{}, fmt.Errorf("%w: %s is no image of role %s; imgops show %s lists them", images.ErrNotFound, r.back.To, r.Role, r.Role)
 	}
-	if !digestForm.MatchString(to) {
+	if !digestForm().MatchString(to) {
 		return images.Image{}, fmt.Errorf("%q is neither an image id (ami-...) nor a recipe digest, or its first 6 digits or more; imgops history %s lists them", r.back.To, r.Role)
 	}
 	digests := map[string]bool{}

@@ -2,18 +2,17 @@ package verifier
 
 import (
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
 )
 
 var (
-	tapPlan = regexp.MustCompile(`^1\.\.(\d+)\s*$`)
-	tapTest = regexp.MustCompile(`^(not )?ok (\d+)(?: (.*))?$`)
+	tapPlan = lazy(`^1\.\.(\d+)\s*$`)
+	tapTest = lazy(`^(not )?ok (\d+)(?: (.*))?$`)
 	// bats --timing ends a name with " in 8ms" (1.x) or " # in 8 ms" (its tap formatter), before a skip directive.
-	tapTime = regexp.MustCompile(`^(.*?)(?: #)? in (\d+) ?ms((?: # (?i:skip|timeout)\b.*)?)$`)
-	tapSkip = regexp.MustCompile(`^(.*?) ?# (?i:skip)\b ?(.*)$`)
+	tapTime = lazy(`^(.*?)(?: #)? in (\d+) ?ms((?: # (?i:skip|timeout)\b.*)?)$`)
+	tapSkip = lazy(`^(.*?) ?# (?i:skip)\b ?(.*)$`)
 )
 
 // tap reads the Test Anything Protocol as bats writes it, line by line. Lines that begin with # belong to the test
@@ -28,13 +27,13 @@ type tap struct {
 func newTAP() *tap { return &tap{planned: -1} }
 
 func (t *tap) line(line string) {
-	if m := tapPlan.FindStringSubmatch(line); m != nil && t.planned < 0 {
+	if m := tapPlan().FindStringSubmatch(line); m != nil && t.planned < 0 {
 		if n, err := strconv.Atoi(m[1]); err == nil {
 			t.planned = n
 		}
 		return
 	}
-	if m := tapTest.FindStringSubmatch(line); m != nil {
+	if m := tapTest().FindStringSubmatch(line); m != nil {
 		t.tests = append(t.tests, tapResult(m[1] != "", m[2], m[3]))
 		return
 	}
@@ -56,13 +55,13 @@ func (t *tap) line(line string) {
 func tapResult(notOK bool, number, text string) Result {
 	r := Result{Name: text, Status: Passed}
 	directive := text
-	if m := tapTime.FindStringSubmatch(text); m != nil {
+	if m := tapTime().FindStringSubmatch(text); m != nil {
 		ms, _ := strconv.ParseInt(m[2], 10, 40) // 0 for one that is out of range
 		r.Name, r.Duration, directive = m[1], time.Duration(ms)*time.Millisecond, m[3]
 	}
 	if notOK {
 		r.Status = Failed
-	} else if m := tapSkip.FindStringSubmatch(directive); m != nil {
+	} else if m := tapSkip().FindStringSubmatch(directive); m != nil {
 		r.Status, r.Output = Skipped, m[2]
 		if directive == text {
 			r.Name = m[1]

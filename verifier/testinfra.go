@@ -124,11 +124,11 @@ func testinfraArgs(pytest []string, sshConfig, xmlPath string, files []string) [
 	return append(args, files...)
 }
 
-var testinfraParam = regexp.MustCompile(`\[` + regexp.QuoteMeta(testinfraHost) + `(?:-(.*))?\]$`)
+var testinfraParam = lazy(`\[` + regexp.QuoteMeta(testinfraHost) + `(?:-(.*))?\]$`)
 
 // testinfraName takes the host, which is the same for all, out of a test's name: test_port[ssh://machine-80] is test_port[80].
 func testinfraName(name string) string {
-	m := testinfraParam.FindStringSubmatchIndex(name)
+	m := testinfraParam().FindStringSubmatchIndex(name)
 	switch {
 	case m == nil:
 		return name

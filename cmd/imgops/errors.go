@@ -129,7 +129,7 @@ func (a *app) sandboxHint(err error) string {
 		switch {
 		case word == "--":
 			return ""
-		case word == "--sandbox" && sandboxName.MatchString(name) && (errors.Is(err, errNotRunning) || strings.Contains(err.Error(), strconv.Quote(name))):
+		case word == "--sandbox" && sandboxName().MatchString(name) && (errors.Is(err, errNotRunning) || strings.Contains(err.Error(), strconv.Quote(name))):
 			return fmt.Sprintf("--sandbox alone is the sandbox default, and %s after it is an argument of its own; a sandbox of that name is --sandbox=%[1]s", name)
 		}
 	}

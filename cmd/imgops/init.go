@@ -10,7 +10,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -23,7 +22,7 @@ import (
 //go:embed all:fleet
 var fleetFiles embed.FS
 
-var fleetName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,30}$`)
+var fleetName = lazy(`^[a-z0-9][a-z0-9-]{0,30}$`)
 
 func initCommand(a *app) *cobra.Command {
 	o := &initOptions{}
@@ -96,7 +95,7 @@ func (o *initOptions) fleet(dir string) ([]fleetFile, error) {
 	if name == "" {
 		name = strings.ToLower(filepath.Base(dir))
 	}
-	if !fleetName.MatchString(name) {
+	if !fleetName().MatchString(name) {
 		return nil, &usageError{err: fmt.Errorf("fleet name %q: use 1 to 31 lower-case letters, digits and dashes, such as --fleet acme", name)}
 	}
 	return fleetContent(name)

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"text/template"
@@ -29,10 +28,10 @@ const imgopsPackage = "github.com/imgops/imgops/cmd/imgops"
 
 // The forms of what goes into pipeline files without quotes.
 var (
-	plainBranch = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._/-]*$`)
-	plainImage  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._/:@-]*$`)
-	plainPath   = regexp.MustCompile(`^[A-Za-z0-9._/-]+$`)
-	releaseForm = regexp.MustCompile(`^v[0-9]+\.[0-9]+\.[0-9]+$`)
+	plainBranch = lazy(`^[A-Za-z0-9][A-Za-z0-9._/-]*$`)
+	plainImage  = lazy(`^[A-Za-z0-9][A-Za-z0-9._/:@-]*$`)
+	plainPath   = lazy(`^[A-Za-z0-9._/-]+$`)
+	releaseForm = lazy(`^v[0-9]+\.[0-9]+\.[0-9]+$`)
 )
 
 // pipelineValues is what the templates are filled with.
@@ -96,13 +95,13 @@ func pipelineContent(system, image, dir string, files []fleetFile) (string, []fl
 // check refuses what would have to be quoted differently in each place of a pipeline file.
 func (v pipelineValues) check(sub string) error {
 	var wrong []string
-	if !plainBranch.MatchString(v.Main) {
+	if !plainBranch().MatchString(v.Main) {
 		wrong = append(wrong, fmt.Sprintf("main branch %q", v.Main))
 	}
-	if v.Image != "" && !plainImage.MatchString(v.Image) {
+	if v.Image != "" && !plainImage().MatchString(v.Image) {
 		wrong = append(wrong, fmt.Sprintf("container image %q", v.Image))
 	}
-	if !plainPath.MatchString(sub) {
+	if !plainPath().MatchString(sub) {
 		wrong = append(wrong, fmt.Sprintf("directory %q", sub))
 	}
 	if len(wrong) > 0 {
@@ -129,7 +128,7 @@ func repositoryTop(dir string) string {
 // imgops validate to say.
 func readPipelineValues(dir string, files []fleetFile) (pipelineValues, error) {
 	v := pipelineValues{Imgops: "imgops", State: ".imgops", Lock: "imgops.lock", Package: imgopsPackage + "@latest"}
-	if releaseForm.MatchString(version()) {
+	if releaseForm().MatchString(version()) {
 		v.Package = imgopsPackage + "@" + version()
 	}
 	var data []byte
@@ -152,7 +151,7 @@ func readPipelineValues(dir string, files []fleetFile) (pipelineValues, error) {
 			Region  string `yaml:"region"`
 		} `yaml:"build"`
 	}
-	if err := yaml.Unmarshal(data, &conf); err != nil || conf.Build.Region == "" || !plainBranch.MatchString(conf.Fleet) {
+	if err := yaml.Unmarshal(data, &conf); err != nil || conf.Build.Region == "" || !plainBranch().MatchString(conf.Fleet) {
 		return v, &usageError{err: errors.Join(errors.New("imgops.yaml does not say the fleet and build.region; correct it first: imgops validate"), err)}
 	}
 	v.Fleet, v.Main, v.Account, v.Region = conf.Fleet, conf.Main, conf.Build.Account, conf.Build.Region

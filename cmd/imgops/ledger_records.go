@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"os"
 	"os/exec"
-	"regexp"
 	"strings"
 	"time"
 
@@ -42,7 +41,7 @@ func (s *session) by(ctx context.Context) ledger.Author {
 	return a
 }
 
-var coreVersion = regexp.MustCompile(`core ([0-9][0-9A-Za-z.]*)`)
+var coreVersion = lazy(`core ([0-9][0-9A-Za-z.]*)`)
 
 // toolVersions are those of what makes images on this computer. Ansible takes a second to say its own, so it is asked once.
 func (s *session) toolVersions(ctx context.Context, role *roles.Role) map[string]string {
@@ -53,7 +52,7 @@ func (s *session) toolVersions(ctx context.Context, role *roles.Role) map[string
 		r.tools = map[string]string{}
 		if out, err := exec.CommandContext(ctx, "ansible-playbook", "--version").Output(); err == nil {
 			first, _, _ := strings.Cut(string(out), "\n")
-			if m := coreVersion.FindStringSubmatch(first); m != nil {
+			if m := coreVersion().FindStringSubmatch(first); m != nil {
 				r.tools["ansible-core"] = m[1]
 			}
 		}

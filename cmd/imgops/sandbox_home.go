@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"syscall"
 	"time"
@@ -37,11 +36,11 @@ type serverRecord struct {
 // errNotRunning says that a sandbox has no server.
 var errNotRunning = errors.New("the sandbox is not running")
 
-var sandboxName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,30}$`)
+var sandboxName = lazy(`^[a-z0-9][a-z0-9-]{0,30}$`)
 
 // sandboxHome finds the home of a sandbox: below $XDG_STATE_HOME, or ~/.local/state.
 func (a *app) sandboxHome(name string) (*sandboxHome, error) {
-	if !sandboxName.MatchString(name) {
+	if !sandboxName().MatchString(name) {
 		return nil, &usageError{err: fmt.Errorf("sandbox name %q: use 1 to 31 lower-case letters, digits and dashes", name)}
 	}
 	state := a.Getenv("XDG_STATE_HOME")

@@ -3,14 +3,13 @@ package sandbox
 import (
 	"encoding/xml"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 )
 
 // bucketNames are S3's rules less the reserved prefixes (S3 user guide, "General purpose bucket naming rules").
-var bucketNames = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
+var bucketNames = lazy(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
 
 // bucketOf finds the request's bucket, which has to be the caller's and in the request's Region.
 func (q *call) bucketOf(in *s3Request) (bucketRow, error) {
@@ -28,7 +27,7 @@ func (q *call) bucketOf(in *s3Request) (bucketRow, error) {
 }
 
 func createBucket(q *call, in *s3Request) (*s3Answer, error) {
-	if !bucketNames.MatchString(in.bucket) || strings.Contains(in.bucket, "..") {
+	if !bucketNames().MatchString(in.bucket) || strings.Contains(in.bucket, "..") {
 		return nil, s3Error("InvalidBucketName", http.StatusBadRequest, "The specified bucket is not valid.")
 	}
 	var conf struct {

@@ -3,7 +3,6 @@ package cienv
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"regexp"
 	"strings"
 )
 
@@ -140,7 +139,7 @@ func Detect(getenv func(string) string) (Event, bool) {
 // maxRunChars keeps the names that are made of a run's id readable; they have other parts, too.
 const maxRunChars = 24
 
-var runForm = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`)
+var runForm = lazy(`^[a-z0-9][a-z0-9-]*$`)
 
 // Run is a short id of the run for tags, names and directories: lower-case letters, digits and dashes, at most 24
 // characters. It is the same for every attempt, so that a repeated job goes on with what it began.
@@ -149,7 +148,7 @@ func (e Event) Run() string {
 		return ""
 	}
 	run := string(e.System) + "-" + e.RunID
-	if len(run) <= maxRunChars && runForm.MatchString(run) {
+	if len(run) <= maxRunChars && runForm().MatchString(run) {
 		return run
 	}
 	sum := sha256.Sum256([]byte(e.RunID))
@@ -167,11 +166,11 @@ func digits(v string) string {
 	return v
 }
 
-var commitForm = regexp.MustCompile(`^[0-9a-f]{40}$`)
+var commitForm = lazy(`^[0-9a-f]{40}$`)
 
 // commitID gives the value when it is the whole id of a commit.
 func commitID(v string) string {
-	if commitForm.MatchString(v) {
+	if commitForm().MatchString(v) {
 		return v
 	}
 	return ""

@@ -3,7 +3,6 @@ package cienv
 import (
 	"encoding/json"
 	"os"
-	"regexp"
 	"strings"
 )
 
@@ -28,7 +27,7 @@ type githubSide struct {
 	} `json:"repo"` // null when the fork was deleted
 }
 
-var queueRef = regexp.MustCompile(`^gh-readonly-queue/.+/pr-([0-9]+)-[0-9a-f]{40}$`)
+var queueRef = lazy(`^gh-readonly-queue/.+/pr-([0-9]+)-[0-9a-f]{40}$`)
 
 // github follows https://docs.github.com/en/actions/reference/workflows-and-actions/variables and, for what each event
 // builds, https://docs.github.com/en/actions/reference/workflows-and-actions/events-that-trigger-workflows.
@@ -46,7 +45,7 @@ func github(e env) Event {
 		return githubPullRequest(e, ev, payload)
 	case "merge_group": // GITHUB_REF is refs/heads/gh-readonly-queue/main/pr-7-SHA; the payload has no number
 		ev.Kind, ev.Branch = MergeQueue, e("GITHUB_REF_NAME")
-		if m := queueRef.FindStringSubmatch(ev.Branch); m != nil {
+		if m := queueRef().FindStringSubmatch(ev.Branch); m != nil {
 			ev.PullRequest = m[1]
 		}
 		if payload.MergeGroup != nil {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -18,7 +19,7 @@ import (
 const keepUnused = 24 * time.Hour
 
 // cacheFile is what belongs to an image: its key and a suffix.
-var cacheFile = regexp.MustCompile(`^([0-9a-f]{12})\.(img|json|lock|tmp)$`)
+var cacheFile = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^([0-9a-f]{12})\.(img|json|lock|tmp)$`) })
 
 // prune removes what belongs to the images of other recipes than key's that were last used before then.
 func (o Options) prune(ctx context.Context, key string, then time.Time) error {
@@ -28,7 +29,7 @@ func (o Options) prune(ctx context.Context, key string, then time.Time) error {
 	}
 	last := map[string]time.Time{}
 	for _, e := range entries {
-		m := cacheFile.FindStringSubmatch(e.Name())
+		m := cacheFile().FindStringSubmatch(e.Name())
 		if info, err := e.Info(); err == nil && m != nil && info.ModTime().After(last[m[1]]) {
 			last[m[1]] = info.ModTime()
 		}

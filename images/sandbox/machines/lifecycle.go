@@ -10,12 +10,12 @@ import (
 	"time"
 )
 
-var validID = regexp.MustCompile(`^[A-Za-z0-9-]{1,32}$`)
+var validID = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9-]{1,32}$`) })
 
 // Start boots the machine and returns when its init runs. A failed start leaves nothing behind.
 func (k *keeper) Start(ctx context.Context, m Machine) error {
 	switch {
-	case !validID.MatchString(m.ID):
+	case !validID().MatchString(m.ID):
 		return fmt.Errorf("starting machine %q: an id has up to 32 letters, digits and hyphens", m.ID)
 	case !k.how.Prefix().Contains(m.Address) || m.Address == gateway(k.how.Prefix()):
 		return fmt.Errorf("starting machine %s: its address %s is not one of the sandbox's network %s; if it was made with another kind of machines, start the sandbox with that one (--machines)", m.ID, m.Address, k.how.Prefix())
