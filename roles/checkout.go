@@ -234,8 +234,11 @@ func (c *checkout) changed(into *pending, rel string, stat diskStat, mode filemo
 // untracked adds what is on disk, not in the index and not ignored.
 func (c *checkout) untracked(ctx context.Context, into *pending, rel string, files []diskFile, known []bool) error {
 	for i, f := range files {
+		if known[i] || f.name == ".git" || !safeName(f.name) {
+			continue
+		}
 		p, isDir := join(rel, f.name), f.kind.IsDir()
-		if known[i] || f.name == ".git" || !safeName(f.name) || !c.relevant(p, isDir) {
+		if !c.relevant(p, isDir) {
 			continue
 		}
 		if isDir && c.hollow(p) {

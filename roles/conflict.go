@@ -2,9 +2,9 @@ package roles
 
 import (
 	"bytes"
-	"fmt"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing/filemode"
@@ -88,7 +88,7 @@ func (v *view) conflicts(p string, e entry, problems *[]Problem) error {
 		return err
 	}
 	// What looksText says depends on these parts of the path.
-	key := factsKey{dir: "\x00no conflict", id: e.id, tops: fmt.Sprint(path.Ext(p), strings.Contains("/"+p+"/", "/files/"))}
+	key := factsKey{dir: "\x00no conflict", id: e.id, tops: path.Ext(p) + strconv.FormatBool(strings.Contains("/"+p+"/", "/files/"))}
 	if v.cache.quiet.has(key) {
 		return nil
 	}

@@ -183,11 +183,18 @@ func assemble(parts []part) (*tree, error) {
 
 // gitOrder compares names as Git sorts a tree: a directory as if its name ended in a slash.
 func gitOrder(a, b entry) int {
-	key := func(e entry) string {
-		if e.isDir() {
-			return e.name + "/"
-		}
-		return e.name
+	n := min(len(a.name), len(b.name))
+	if c := cmp.Compare(a.name[:n], b.name[:n]); c != 0 || len(a.name) == len(b.name) && a.isDir() == b.isDir() {
+		return c
 	}
-	return cmp.Compare(key(a), key(b))
+	// One is the beginning of the other: a directory goes on with a slash.
+	return cmp.Compare(a.after(n), b.after(n))
+}
+
+// after gives what Git sorts by behind the first n bytes.
+func (e entry) after(n int) string {
+	if e.isDir() && n == len(e.name) {
+		return "/"
+	}
+	return e.name[n:]
 }

@@ -81,16 +81,21 @@ func endOf(tracked []indexEntry, first, length int) int {
 }
 
 // look compares what is tracked with what is on disk, a file after the other as in the index, which is much quicker than
-// directory by directory.
+// directory by directory. Each chunk has the root open for itself: the kernel counts the users of a descriptor, and
+// threads that share one wait for each other.
 func (c *checkout) look(ctx context.Context, tracked []indexEntry) error {
 	const chunk = 512
 	return each(ctx, (len(tracked)+chunk-1)/chunk, 1, func(n int) error {
+		root, err := openRoot(c.root.path)
+		if err != nil {
+			return err
+		}
 		for i := n * chunk; i < min((n+1)*chunk, len(tracked)); i++ {
 			e := &tracked[i]
-			stat, err := c.root.lstat(e.path) // what is wrong with it is told where it is read
+			stat, err := root.lstat(e.path) // what is wrong with it is told where it is read
 			e.clean = err == nil && c.index.unchanged(e, stat, c.modes)
 		}
-		return nil
+		return root.close()
 	})
 }
 

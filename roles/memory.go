@@ -11,7 +11,7 @@ import (
 // What imgops remembers between runs lies in .git/imgops: each file may be deleted at any time, a damaged one counts as
 // missing, and where it cannot be written the next run does the work again. No result depends on any of them.
 
-var crcTable = crc32.MakeTable(crc32.Castagnoli)
+var crcTable = crc32.IEEETable
 
 // readMemory gives what saveMemory wrote, less its head; false when it is missing, damaged or of another format.
 func readMemory(file, head string) (string, bool) {

@@ -8,8 +8,9 @@ import (
 
 // unchanged are the roles of a fleet that are, but for their parents, as in another one that was loaded before.
 type unchanged struct {
-	fleet        *Fleet
-	touched, own map[string]bool // see touchedBy
+	fleet   *Fleet
+	touched pathSet         // see touchedBy
+	own     map[string]bool // see touchedBy
 }
 
 // unchanged compares the fleet being loaded with the one near it; nil when any role may have changed: mayFind knows

@@ -82,28 +82,14 @@ func (c *reacher) at(p string) (entry, bool) {
 }
 
 // any says whether one of the paths was looked up.
-func (c *reacher) any(paths map[string]bool) bool {
-	for p := range paths {
-		if c.looked(p) {
-			return true
-		}
-	}
-	return false
+func (c *reacher) any(paths pathSet) bool {
+	return paths.meets(c.asked) || slices.ContainsFunc(c.common, func(common *reacher) bool { return paths.meets(common.asked) })
 }
 
 // mayFind says whether the role may find other files now that these paths have changed.
-func (c *reacher) mayFind(changed map[string]bool) bool {
-	for _, r := range append([]*reacher{c}, c.common...) {
-		if r.globbed || r.any(changed) {
-			return true
-		}
-		for p := range changed {
-			if r.absent[p] {
-				return true
-			}
-		}
-	}
-	return false
+func (c *reacher) mayFind(changed pathSet) bool {
+	return c.globbed || changed.meets(c.asked) || changed.meets(c.absent) ||
+		slices.ContainsFunc(c.common, func(common *reacher) bool { return common.mayFind(changed) })
 }
 
 // looked says whether a path was looked up.

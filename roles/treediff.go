@@ -1,51 +1,58 @@
 package roles
 
+import "cmp"
+
 // diffTrees calls visit for every path below two directories whose mode or id differ; old or new is nil where the
 // path is missing. Equal subtrees are not read. Either tree may be nil.
 func diffTrees(prefix string, a, b *tree, visit func(p string, old, new *entry)) error {
 	if a != nil && b != nil && a.id == b.id {
 		return nil
 	}
-	left, err := byName(a)
+	left, err := a.entriesOf()
 	if err != nil {
 		return err
 	}
-	right, err := byName(b)
+	right, err := b.entriesOf()
 	if err != nil {
 		return err
 	}
-	for name, l := range left {
-		r, ok := right[name]
-		if ok && l.id == r.id && l.mode == r.mode {
-			continue
-		}
-		if err := diffEntry(join(prefix, name), l, r, visit); err != nil {
-			return err
-		}
-	}
-	for name, r := range right {
-		if _, ok := left[name]; !ok {
-			if err := diffEntry(join(prefix, name), nil, r, visit); err != nil {
-				return err
+	for len(left) > 0 || len(right) > 0 {
+		var l, r *entry // of one name; that of a directory and of a file stand in different places
+		switch order := nextInOrder(left, right); {
+		case order < 0:
+			l, left = &left[0], left[1:]
+		case order > 0:
+			r, right = &right[0], right[1:]
+		default:
+			l, r, left, right = &left[0], &right[0], left[1:], right[1:]
+			if l.id == r.id && l.mode == r.mode {
+				continue
 			}
+		}
+		if err := diffEntry(join(prefix, cmp.Or(l, r).name), l, r, visit); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-func byName(t *tree) (map[string]*entry, error) {
+// nextInOrder compares the first entries of two directories, either of which may have none left.
+func nextInOrder(left, right []entry) int {
+	switch {
+	case len(right) == 0:
+		return -1
+	case len(left) == 0:
+		return 1
+	}
+	return gitOrder(left[0], right[0])
+}
+
+// entriesOf is list, of a directory that may not be there.
+func (t *tree) entriesOf() ([]entry, error) {
 	if t == nil {
 		return nil, nil
 	}
-	entries, err := t.list()
-	if err != nil {
-		return nil, err
-	}
-	out := make(map[string]*entry, len(entries))
-	for i := range entries {
-		out[entries[i].name] = &entries[i]
-	}
-	return out, nil
+	return t.list()
 }
 
 func diffEntry(p string, l, r *entry, visit func(string, *entry, *entry)) error {

@@ -109,10 +109,11 @@ func (f *Fleet) hasParts(r *Role) bool {
 
 func isLink(e *entry) bool { return e != nil && e.mode == filemode.Symlink }
 
-// touchedBy maps every changed path that a recipe can see, and each directory above one, to true; own holds the roles
+// touchedBy gives every changed path that a recipe can see, and each directory above one; own holds the roles
 // whose definition or tests changed; lock says that imgops.lock did, which may hold anything for any role.
-func touchedBy(changed []string, drops map[string][]string) (touched, own map[string]bool, lock bool) {
-	touched, own = map[string]bool{}, map[string]bool{}
+func touchedBy(changed []string, drops map[string][]string) (touched pathSet, own map[string]bool, lock bool) {
+	touched.set = map[string]bool{}
+	own = map[string]bool{}
 	for _, p := range changed {
 		lock = lock || p == lockFile
 		if p == configFile || p == lockFile {
@@ -129,14 +130,30 @@ func touchedBy(changed []string, drops map[string][]string) (touched, own map[st
 				continue
 			}
 		}
-		for d := p; ; d = path.Dir(d) {
-			touched[d] = true
-			if d == "." {
-				break
-			}
+		for d := p; !touched.set[d]; d = path.Dir(d) { // "." is above itself
+			touched.set[d], touched.list = true, append(touched.list, d)
 		}
 	}
 	return touched, own, lock
+}
+
+// pathSet holds paths to be looked up, and to be gone through quickly.
+type pathSet struct {
+	set  map[string]bool
+	list []string
+}
+
+// meets says whether one of the paths is in another set. Either may be large: that of a role, or that of a branch.
+func (s pathSet) meets(other map[string]bool) bool {
+	if len(s.list) <= len(other) {
+		return slices.ContainsFunc(s.list, func(p string) bool { return other[p] })
+	}
+	for p := range other {
+		if s.set[p] {
+			return true
+		}
+	}
+	return false
 }
 
 // ignoredPath says whether a pattern matches a path or a directory above it.
