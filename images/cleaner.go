@@ -9,14 +9,25 @@ import (
 	"time"
 )
 
-// Old is an image that retention no longer keeps, or a snapshot that such an image has left.
+// Old is an image that retention no longer keeps, or keeps again, or a snapshot that such an image has left.
 type Old struct {
-	Image    Image  // zero for a snapshot
-	Snapshot string // id; "" for an image, which goes with its snapshots
-	Location Location
-	Role     string
-	Why      string // it can go
+	Image      Image  // zero for a snapshot
+	Snapshot   string // id; "" for an image, which goes with its snapshots
+	Location   Location
+	Role       string
+	Why        string    // it can go, or stays again
+	Action     string    // one of the Clean actions
+	Deprecated time.Time // since when, or from when on with CleanDeprecate; zero: not
+	Removable  time.Time // when it has been deprecated for long enough; zero but for CleanDeprecate and CleanWait
 }
+
+// What a Cleaner does with an image or snapshot.
+const (
+	CleanRemove      = "remove"
+	CleanDeprecate   = "deprecate"   // now; another run removes it, from Removable on
+	CleanWait        = "wait"        // nothing: it is deprecated, and not removable yet
+	CleanUndeprecate = "undeprecate" // retention keeps again what a Cleaner has deprecated
+)
 
 // ID is what is removed: an image's or a snapshot's id.
 func (o Old) ID() string {
@@ -36,7 +47,7 @@ type Cleaner struct {
 	Note func(string)
 }
 
-// Find lists what can go, in the order in which it can. Nothing is changed. An image is kept as Expired says, and when
+// Find lists what can go, in the order in which it can, after what is kept again. Nothing is changed. An image is kept as Expired says, and when
 // an account of the fleet names it in a pointer or a hold, has an instance of it that is not terminated, or names it in a
 // launch template or another parameter. An error means that nobody knows, and then there is nothing in the list.
 func (c *Cleaner) Find(ctx context.Context) ([]Old, error) {
@@ -49,10 +60,8 @@ func (c *Cleaner) Find(ctx context.Context) ([]Old, error) {
 	if err := c.addUses(ctx, expired, inUse); err != nil {
 		return nil, err
 	}
-	var list []Old
-	for _, img := range Expired(c.Clock(), all, policy, inUse) {
-		list = append(list, Old{Image: img, Location: img.Location, Role: img.Role, Why: c.why(img)})
-	}
+	expired = Expired(c.Clock(), all, policy, inUse)
+	list := append(keptAgain(all, expired), c.stages(expired)...)
 	left, err := c.orphans(ctx, slices.SortedFunc(maps.Keys(view.Own), Location.Compare))
 	return append(list, left...), err
 }
@@ -131,41 +140,49 @@ func (c *Cleaner) note(text string) {
 	}
 }
 
-// Remove removes what a Find has listed and another one, right now, lists still. Images go with their snapshots. It
-// ends with the first error, since what comes later may depend on what was not removed; doing it again goes on. mine is
-// asked before each removal whether the caller still has the right to it.
-func (c *Cleaner) Remove(ctx context.Context, list []Old, mine func() error, progress Progress) (gone []Old, err error) {
+// Clean does what a Find has listed and another one, right now, lists still, and returns what it did: all of it but
+// CleanWait. Images go with their snapshots. It ends with the first error, since what comes later may depend on what was
+// not done; doing it again goes on. mine is asked before each change whether the caller still has the right to it.
+func (c *Cleaner) Clean(ctx context.Context, list []Old, mine func() error, progress Progress) (done []Old, err error) {
 	again, err := c.Find(ctx)
 	if err != nil {
 		return nil, err
 	}
-	still := map[string]bool{}
+	still := map[string]string{}
 	for _, o := range again {
-		still[o.ID()] = true
+		still[o.ID()] = o.Action
 	}
 	for _, o := range list {
-		if !still[o.ID()] {
+		if o.Action == CleanWait || still[o.ID()] != o.Action {
 			continue
 		}
 		if err := mine(); err != nil {
-			return gone, err
+			return done, err
 		}
-		api, err := c.Clients.EC2(ctx, o.Location)
-		if err != nil {
-			return gone, fmt.Errorf("connecting to EC2 of %s: %w", o.Location, err)
+		progress.Say(o.Role+": "+o.Action+" "+o.ID(), o.Location.String())
+		if err := c.clean(ctx, o); err != nil {
+			return done, fmt.Errorf("%s %s in %s: %w", cleaning[o.Action], o.ID(), o.Location, err)
 		}
-		progress.Say(o.Role+": remove "+o.ID(), o.Location.String())
-		if o.Snapshot != "" {
-			err = removeSnapshot(ctx, api, o.Snapshot)
-		} else {
-			err = c.removeImage(ctx, api, o.Image)
-		}
-		if err != nil {
-			return gone, fmt.Errorf("removing %s in %s: %w", o.ID(), o.Location, err)
-		}
-		gone = append(gone, o)
+		done = append(done, o)
 	}
-	return gone, nil
+	return done, nil
+}
+
+var cleaning = map[string]string{CleanRemove: "removing", CleanDeprecate: "deprecating", CleanUndeprecate: "keeping"}
+
+func (c *Cleaner) clean(ctx context.Context, o Old) error {
+	api, err := c.Clients.EC2(ctx, o.Location)
+	switch {
+	case err != nil:
+		return fmt.Errorf("connecting to EC2: %w", err)
+	case o.Snapshot != "":
+		return removeSnapshot(ctx, api, o.Snapshot)
+	case o.Action == CleanDeprecate:
+		return deprecate(ctx, api, o.Image, o.Deprecated)
+	case o.Action == CleanUndeprecate:
+		return Undeprecate(ctx, api, o.Image)
+	}
+	return c.removeImage(ctx, api, o.Image)
 }
 
 // removeImage removes an image. That it was rejected is kept.

@@ -98,7 +98,7 @@ func TestCleanerIsInterrupted(t *testing.T) {
 		require.NoError(t, err)
 		require.NotEmpty(t, list)
 		c.Forget(cut)
-		_, err = cleaner.Remove(t.Context(), list, always, nil)
+		_, err = cleaner.Clean(t.Context(), list, always, nil)
 		if err == nil {
 			require.Greater(t, cut, 2)
 			break
@@ -107,7 +107,7 @@ func TestCleanerIsInterrupted(t *testing.T) {
 		c.Forget(0)
 		list, err = cleaner.Find(t.Context())
 		require.NoError(t, err)
-		_, err = cleaner.Remove(t.Context(), list, always, nil)
+		_, err = cleaner.Clean(t.Context(), list, always, nil)
 		require.NoError(t, err)
 		require.Empty(t, found(t, cleaner))
 	}
@@ -143,7 +143,7 @@ func TestCleanerFindsSnapshotsThatWereLeft(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, list, 1)
 	require.Equal(t, alone.Snapshots[0], list[0].Snapshot)
-	_, err = cleaner.Remove(t.Context(), list, func() error { return nil }, nil)
+	_, err = cleaner.Clean(t.Context(), list, func() error { return nil }, nil)
 	require.NoError(t, err)
 	require.Empty(t, found(t, cleaner))
 }

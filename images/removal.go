@@ -92,7 +92,7 @@ func orphansOf(ctx context.Context, api *ec2.Client, fleet string, at Location) 
 			return nil, fmt.Errorf("listing snapshots in %s: %w", at, err)
 		}
 		for _, s := range page.Snapshots {
-			o := Old{Snapshot: aws.ToString(s.SnapshotId), Location: at, Why: "left of an image that was removed"}
+			o := Old{Snapshot: aws.ToString(s.SnapshotId), Location: at, Action: CleanRemove, Why: "left of an image that was removed"}
 			for _, t := range s.Tags {
 				if aws.ToString(t.Key) == TagRole {
 					o.Role = aws.ToString(t.Value)

@@ -11,6 +11,8 @@ import (
 type Retention struct {
 	Keep   int           // how many of the role's recipes that were last wanted or built; each with its copies
 	MinAge time.Duration // what is younger is kept whatever its number
+	// DeprecateFor is how long an image is deprecated before it is removed; 0: it is removed at once.
+	DeprecateFor time.Duration
 
 	Wanted map[string]bool // recipe digests that the fleet at hand asks for: their images are kept
 	Held   map[string]bool // roles that a person holds: all of their images are kept

@@ -30,6 +30,7 @@ const (
 	TagRetired    = "imgops:retired"     // when, who and why: on the last default of a role that was retired
 	TagExpires    = "imgops:expires"     // on temporary resources, RFC 3339
 	TagRemoving   = "imgops:removing"    // since when gc removes an old image: its snapshots can be left for the next gc
+	TagDeprecated = "imgops:deprecated"  // from when on, by gc: taken back when the image is kept again; on the image only
 	TagName       = "Name"
 )
 

@@ -74,7 +74,7 @@ func TestCleanerMayNotAsk(t *testing.T) {
 					return
 				}
 				c.Forget(0)
-				gone, err := cleaner.Remove(t.Context(), []images.Old{{Image: free, Location: buildAt, Role: "web"}}, func() error { return nil }, nil)
+				gone, err := cleaner.Clean(t.Context(), []images.Old{{Image: free, Location: buildAt, Role: "web", Action: images.CleanRemove}}, func() error { return nil }, nil)
 				require.NoError(t, err)
 				require.Empty(t, gone)
 				require.Zero(t, c.Changes(), "not even one that somebody has listed before")

@@ -102,6 +102,7 @@ func (a *applier) run(ctx context.Context) {
 	a.stage(ctx, stage{ActionDefault, false}, a.mark)
 	a.stage(ctx, stage{ActionUndefault, false}, a.unmark)
 	a.confirm(ctx)
+	a.stage(ctx, stage{ActionUndeprecate, false}, a.undeprecate)
 	giveBack()
 	a.stage(ctx, stage{ActionUnshare, false}, a.unshare)
 }

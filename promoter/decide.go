@@ -133,7 +133,7 @@ func (d decision) make(at place, source images.Image) {
 func (d decision) tags() map[string]string {
 	tags := maps.Clone(d.req.Image.Tags)
 	maps.DeleteFunc(tags, func(k, _ string) bool {
-		return strings.HasPrefix(k, "aws:") || slices.Contains([]string{images.TagDefault, images.TagPromoted, images.TagConfirmed, images.TagRetired}, k)
+		return strings.HasPrefix(k, "aws:") || slices.Contains([]string{images.TagDefault, images.TagPromoted, images.TagConfirmed, images.TagRetired, images.TagDeprecated}, k)
 	})
 	return tags
 }
@@ -206,6 +206,9 @@ func (d decision) mark(where images.Location, own bool) {
 	}
 	for _, s := range d.world.undefault(d.req.Role, where, img.ID, own) {
 		d.add(s)
+	}
+	if img.DeprecatedByUs() || d.moves[where] && !img.Deprecated.IsZero() && !img.Deprecated.After(d.opts.Clock()) {
+		d.add(Step{Action: ActionUndeprecate, Location: where, Image: img.ID, own: own})
 	}
 }
 

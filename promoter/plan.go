@@ -24,6 +24,7 @@ const (
 	ActionDefault        Action = "default"         // tag as default and promoted
 	ActionUndefault      Action = "undefault"       // take the default tag from Image, a former default
 	ActionConfirm        Action = "confirm"         // note on Image, the default already, that a newer main commit wants it
+	ActionUndeprecate    Action = "undeprecate"     // take the deprecation of an old image back, which is the default again
 	ActionUnshare        Action = "unshare"         // withdraw both permissions from Accounts
 )
 
@@ -38,7 +39,8 @@ type stage struct {
 var stages = []stage{
 	{ActionCopy, false}, {ActionWait, false}, {ActionTag, false}, {ActionShareSnapshots, false}, {ActionShare, false},
 	{ActionCopy, true}, {ActionWait, true}, {ActionTag, true},
-	{ActionLook, false}, {ActionPointer, false}, {ActionDefault, false}, {ActionUndefault, false}, {ActionConfirm, false}, {ActionUnshare, false},
+	{ActionLook, false}, {ActionPointer, false}, {ActionDefault, false}, {ActionUndefault, false}, {ActionConfirm, false},
+	{ActionUndeprecate, false}, {ActionUnshare, false},
 }
 
 // Plan is what is missing until the images are the defaults of their roles. It is to be applied by the process that
@@ -155,6 +157,8 @@ func (s Step) String() string {
 		what = "take the default tag from " + img
 	case ActionConfirm:
 		what = "note on " + img + " that main commit " + short(s.Tags[images.TagConfirmed]) + " wants it"
+	case ActionUndeprecate:
+		what = "take back the deprecation of " + img
 	case ActionUnshare:
 		what = "no longer share " + img + " with " + strings.Join(s.Accounts, " ")
 	default:

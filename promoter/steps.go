@@ -166,6 +166,15 @@ func (a *applier) unmark(ctx context.Context, s *Step) error {
 	return a.tag(ctx, s)
 }
 
+// undeprecate comes after the pointer: a deprecation stops no launch, and must stop no rollback either.
+func (a *applier) undeprecate(ctx context.Context, s *Step) error {
+	api, err := a.ec2(ctx, s.Location)
+	if err != nil {
+		return err
+	}
+	return images.Undeprecate(ctx, api, images.Image{ID: s.Image, Location: s.Location})
+}
+
 // settle tries again while EC2 does not know yet what it has just made (EC2 API, eventual consistency).
 func (p *Promoter) settle(ctx context.Context, do func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, p.unseen())

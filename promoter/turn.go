@@ -19,7 +19,7 @@ const turnLasts = 3 * time.Minute
 func turnName(fleet string) string { return "/imgops/" + fleet + "/promoting" }
 
 // turnActions are what is done in turn: what other runs decide by.
-var turnActions = []Action{ActionPointer, ActionDefault, ActionUndefault, ActionConfirm}
+var turnActions = []Action{ActionPointer, ActionDefault, ActionUndefault, ActionConfirm, ActionUndeprecate}
 
 // turn waits until no other run moves pointers of the fleet, and looks again at what this run is about to change. The
 // function that it returns lets the next run go on.
@@ -145,7 +145,7 @@ func (a *applier) settleRole(ctx context.Context, r RolePlan, w *world) {
 		err = a.backwards(ctx, r.req, w.promoted(r.req, a.Promoter, r.places))
 	}
 	moves := slices.ContainsFunc(a.steps, func(s *Step) bool {
-		return s.Role == r.Role && slices.Contains(turnActions, s.Action) && s.Action != ActionConfirm
+		return s.Role == r.Role && slices.Contains(turnActions, s.Action) && s.Action != ActionConfirm && s.Action != ActionUndeprecate
 	})
 	var refused *RefusedError
 	switch {
@@ -157,7 +157,7 @@ func (a *applier) settleRole(ctx context.Context, r RolePlan, w *world) {
 		r.Steps = a.drop(r.Role)
 		a.again = append(a.again, r)
 	default:
-		a.undefault(r, w)
+		a.tagAnew(r, w)
 	}
 }
 
@@ -192,8 +192,8 @@ func (p *Promoter) where(at place) images.Location {
 	return p.home(at.Region)
 }
 
-// undefault plans anew which images are the default no more.
-func (a *applier) undefault(r RolePlan, w *world) {
+// tagAnew plans anew which images are the default no more, and which are deprecated though they are the default.
+func (a *applier) tagAnew(r RolePlan, w *world) {
 	a.steps = slices.DeleteFunc(a.steps, func(s *Step) bool { return s.Role == r.Role && s.Action == ActionUndefault })
 	add := func(where images.Location, own bool) {
 		img, ok := a.known[spot{r.Role, where}]
@@ -203,6 +203,7 @@ func (a *applier) undefault(r RolePlan, w *world) {
 		for _, s := range w.undefault(r.Role, where, img.ID, own) {
 			a.steps = append(a.steps, &s)
 		}
+		a.undeprecated(r.Role, w.find(img.ID), own)
 	}
 	for _, home := range a.homes(r.places) {
 		add(home, false)
@@ -211,6 +212,16 @@ func (a *applier) undefault(r RolePlan, w *world) {
 		if at.own {
 			add(at.Location, true)
 		}
+	}
+}
+
+// undeprecated plans to take back the deprecation of an image that gc has deprecated since the plan was made.
+func (a *applier) undeprecated(role string, img images.Image, own bool) {
+	planned := slices.ContainsFunc(a.steps, func(s *Step) bool {
+		return s.Role == role && s.Action == ActionUndeprecate && s.Location == img.Location
+	})
+	if img.DeprecatedByUs() && !planned {
+		a.steps = append(a.steps, &Step{Action: ActionUndeprecate, Role: role, Location: img.Location, Image: img.ID, own: own})
 	}
 }
 

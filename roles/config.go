@@ -62,6 +62,8 @@ type Target struct {
 type Retention struct {
 	Keep   int      // images per role; default 5
 	MinAge Duration // default 720h
+	// DeprecateFor is how long an image is deprecated before it is removed; 0, the default: it is removed at once. In YAML: deprecate_for.
+	DeprecateFor Duration
 }
 
 // Ledger says where the record of builds and promotions is kept. In YAML a word is enough: off, branch, required, or a place

@@ -218,5 +218,10 @@ func (p *configParser) retention(n *yaml.Node) {
 				r.MinAge = v
 			}
 		},
+		"deprecate_for": func(n *yaml.Node) {
+			if v, ok := p.duration(n, "deprecate_for"); ok {
+				r.DeprecateFor = v
+			}
+		},
 	})
 }

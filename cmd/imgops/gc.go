@@ -27,13 +27,14 @@ func gcCommand(a *app) *cobra.Command {
 		Short: "Remove what killed runs have left, and with --images old images",
 		Long: "gc removes temporary resources of this fleet whose expiry has passed, found by their exact tags in the build account.\n" +
 			"It also says which images retention (in imgops.yaml) no longer keeps, and with --images it removes them, with their snapshots,\n" +
-			"in every Region, and the own copies of accounts. Kept are always: defaults, what they were built on, the default before the\n" +
+			"in every Region, and the own copies of accounts. With retention's deprecate_for it deprecates them first and removes them that\n" +
+			"much later; what retention keeps again by then is deprecated no more. Kept are always: defaults, what they were built on, the default before the\n" +
 			"present one, what the fleet at hand asks for, held roles, and what any account of the fleet uses.",
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return a.runGC(c.Context(), o) },
 	}
 	c.Flags().BoolVar(&o.dryRun, "dry-run", false, "show what would be removed")
-	c.Flags().BoolVar(&o.images, "images", false, "remove also the images that retention no longer keeps")
+	c.Flags().BoolVar(&o.images, "images", false, "remove also the images that retention no longer keeps, or deprecate them first")
 	c.Flags().StringVar(&o.run, "run", "", "also what this `run` has left, expired or not (such as machines kept by verify --keep)")
 	return c
 }
@@ -49,7 +50,12 @@ type garbage struct {
 	Region  string     `json:"region"`
 	Digest  string     `json:"digest,omitempty"`
 	Reason  string     `json:"reason"`
+	Action  string     `json:"action"` // remove; of images deprecate, wait and undeprecate, too
 	Removed bool       `json:"removed"`
+	// Of images: since when it is deprecated, or from when on (null: it is not, by now), and from when on a gc removes it
+	// that does not now.
+	DeprecatedAt *time.Time `json:"deprecated_at"`
+	RemovableAt  *time.Time `json:"removable_at"`
 }
 
 func (a *app) runGC(ctx context.Context, o *gcOptions) error {
@@ -77,18 +83,22 @@ func (a *app) runGC(ctx context.Context, o *gcOptions) error {
 	for _, l := range list {
 		data = append(data, garbage{
 			Kind: l.Kind, ID: l.ID, Role: l.Role, Run: l.Run, Expires: &l.Expires, Account: fleet.Config.Build.Account, Region: fleet.Config.Build.Region,
-			Reason: "expired, or of the named run", Removed: !o.dryRun,
+			Reason: "expired, or of the named run", Action: images.CleanRemove, Removed: !o.dryRun,
 		})
 	}
 	leases, leaseErr := leasesOf(ctx, clients, fleet, o)
 	data = append(data, leases...)
 	old, oldErr := a.oldImages(ctx, o)
 	data = append(data, old...)
+	return errors.Join(a.print(data, garbageTable(data)), err, leaseErr, oldErr)
+}
+
+func garbageTable(data []garbage) table {
 	t := table{Header: []string{"KIND", "ID", "ROLE", "ACCOUNT", "REGION", "REMOVED", "WHY"}}
 	for _, g := range data {
 		t.add(g.Kind, g.ID, g.Role, g.Account, g.Region, map[bool]string{true: "yes", false: "no"}[g.Removed], g.Reason)
 	}
-	return errors.Join(a.print(data, t), err, leaseErr, oldErr)
+	return t
 }
 
 // leasesOf removes, with --run, the leases of the run: other runs would wait for them until they expire.
@@ -100,7 +110,7 @@ func leasesOf(ctx context.Context, clients *clouds, fleet *roles.Fleet, o *gcOpt
 	names, err := images.LeasesOf(ctx, clients, home, fleet.Config.Fleet, o.run)
 	var list []garbage
 	for _, name := range names {
-		g := garbage{Kind: "lease", ID: name, Run: o.run, Account: home.Account, Region: home.Region, Reason: "of the named run"}
+		g := garbage{Kind: "lease", ID: name, Run: o.run, Account: home.Account, Region: home.Region, Reason: "of the named run", Action: images.CleanRemove}
 		if !o.dryRun {
 			e := images.DropLease(ctx, clients, home, name)
 			g.Removed, err = e == nil, errors.Join(err, e)

@@ -100,7 +100,7 @@ build: {account: "111111111111", region: us-east-1}
 targets:
   - {name: production, accounts: ["222222222222"], regions: [us-east-1], role_arn: "arn:aws:iam::{account}:role/imgops"}
   - {name: vault, accounts: ["333333333333"], regions: [us-east-1, eu-west-1], role_arn: "arn:aws:iam::{account}:role/imgops", mode: copy}
-retention: {keep: 1, min_age: 1s}
+retention: {keep: 1, min_age: 1ns}
 `)
 	var made []string
 	for _, content := range []string{"one", "two", "three"} {
@@ -116,6 +116,15 @@ retention: {keep: 1, min_age: 1s}
 	w.do(exitDone, "show", made[0])
 	w.do(exitDone, "reject", made[0], "--reason", "bad")
 	w.do(exitDone, "gc", "--images")
+	w.write("imgops.yaml", strings.Replace(w.read("imgops.yaml"), "keep: 1,", "keep: 1, deprecate_for: 24h,", 1))
+	for _, content := range []string{"four", "five"} {
+		w.commit(content)
+		w.bake()
+		w.do(exitDone, "promote", "web")
+	}
+	w.do(exitDone, "gc", "--images")
+	w.do(exitDone, "hold", "web", "--reason", "day")
+	w.do(exitDone, "gc", "--images")
 
 	policy := func(args ...string) iam.Policy {
 		out, _ := w.do(exitDone, append([]string{"iam-policy"}, args...)...)
@@ -130,7 +139,9 @@ retention: {keep: 1, min_age: 1s}
 			require.True(t, allowed, "account %s asks for %s, which its policy does not allow", account, call)
 		}
 	}
-	require.True(t, watch.seen["333333333333"]["ec2:CopyImage"], "the copy is the account's own")
+	for _, call := range []string{"CopyImage", "DeregisterImage", "EnableImageDeprecation", "DisableImageDeprecation"} {
+		require.True(t, watch.seen["333333333333"]["ec2:"+call], "the copy is the account's own: %s", call)
+	}
 	require.NotEmpty(t, policy("trust").Statement[0].Principal)
 	require.NotEmpty(t, policy("read").Statement)
 

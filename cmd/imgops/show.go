@@ -39,6 +39,7 @@ type shownImage struct {
 	VerifiedAt *time.Time `json:"verified_at,omitempty"`
 	Rejected   string     `json:"rejected,omitempty"`
 	Default    bool       `json:"default"`
+	Deprecated *time.Time `json:"deprecated_at,omitempty"` // from when on
 	Snapshots  []string   `json:"snapshots"`
 
 	StateReason string         `json:"state_reason,omitempty"`
@@ -54,6 +55,7 @@ func shown(i images.Image) shownImage {
 	if !i.VerifiedAt.IsZero() {
 		s.VerifiedAt = &i.VerifiedAt
 	}
+	s.Deprecated = timeOrNil(i.Deprecated)
 	return s
 }
 
@@ -94,7 +96,7 @@ func (s *session) showRole(ctx context.Context, r *roles.Role) error {
 	for _, img := range found.own {
 		if img.Role == r.Name {
 			d.Images = append(d.Images, shown(img))
-			t.add("image", fmt.Sprintf("%s  %s  %s  %s  %s", img.ID, short(img.Digest), img.State, verifiedText(img, r), shortCommit(img.Commit)))
+			t.add("image", fmt.Sprintf("%s  %s  %s  %s  %s", img.ID, short(img.Digest), img.State+deprecatedText(timeOrNil(img.Deprecated)), verifiedText(img, r), shortCommit(img.Commit)))
 		}
 	}
 	for _, x := range found.defaults {

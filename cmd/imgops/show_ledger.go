@@ -167,7 +167,7 @@ func (r *reading) recordOf(ctx context.Context, id string) (shownImage, bool, er
 func (d shownImage) table() table {
 	t := table{}
 	for _, row := range [][2]string{
-		{"image", d.Image}, {"name", d.Name}, {"role", d.Role}, {"digest", d.Digest}, {"state", strings.TrimSpace(d.State + " " + d.StateReason)},
+		{"image", d.Image}, {"name", d.Name}, {"role", d.Role}, {"digest", d.Digest}, {"state", strings.TrimSpace(d.State+" "+d.StateReason) + deprecatedText(d.Deprecated)},
 		{"commit", d.Commit}, {"branch", d.Branch}, {"base", d.Base}, {"run", d.Run}, {"built", when(&d.BuiltAt)},
 		{"verified", strings.TrimSpace(when(d.VerifiedAt) + " " + short(d.Verified))}, {"rejected", d.Rejected},
 		{"default", fmt.Sprint(d.Default)}, {"snapshots", strings.Join(d.Snapshots, ", ")},
@@ -181,6 +181,14 @@ func (d shownImage) table() table {
 		d.Ledger.rows(&t)
 	}
 	return t
+}
+
+// deprecatedText follows an image's state.
+func deprecatedText(at *time.Time) string {
+	if at == nil {
+		return ""
+	}
+	return ", deprecated from " + when(at) + " on"
 }
 
 // showRoleOffline shows a role as the fleet's files and the ledger know it.

@@ -61,7 +61,7 @@ func (f fleet) ownImages() []Statement {
 		{Sid: "Copy", Action: []string{"ec2:CopyImage"}, Resource: f.ec2("image", "snapshot")},
 		{
 			Sid: "OwnImages", Resource: f.ec2("image", "snapshot"), Condition: equals("aws:ResourceTag/"+tagFleet, f.Fleet),
-			Action: []string{"ec2:CreateTags", "ec2:DeleteSnapshot", "ec2:DeleteTags", "ec2:DeregisterImage", "ec2:ModifyImageAttribute", "ec2:ModifySnapshotAttribute"},
+			Action: []string{"ec2:CreateTags", "ec2:DeleteSnapshot", "ec2:DeleteTags", "ec2:DeregisterImage", "ec2:DisableImageDeprecation", "ec2:EnableImageDeprecation", "ec2:ModifyImageAttribute", "ec2:ModifySnapshotAttribute"},
 		},
 	}
 }
