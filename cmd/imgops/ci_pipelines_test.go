@@ -15,7 +15,7 @@ import (
 )
 
 // These tests hold what can be held anywhere: GitHub's linter, the structure that imgops depends on, and the shell scripts, which
-// are run. TestPipelineSchemas has the systems' schemas; ci_runners_test.go has their runners.
+// are run. ci_schemas_test.go has the systems' schemas, ci_runners_test.go their runners.
 
 // rendered gives the files of a system, by path.
 func rendered(t *testing.T, system, image string) map[string]string {
@@ -86,12 +86,14 @@ func TestGitHubWorkflow(t *testing.T) {
 		require.NoError(t, err)
 		require.NotEmpty(t, found, "the linter finds nothing")
 	}
-	var out bytes.Buffer
-	linter, err := actionlint.NewLinter(&out, &actionlint.LinterOptions{})
-	require.NoError(t, err)
-	found, err := linter.Lint(".github/workflows/imgops.yml", []byte(matrixWorkflow(t)), nil)
-	require.NoError(t, err)
-	require.Empty(t, found, out.String())
+	for _, text := range []string{matrixWorkflow(t), filledMatrix(t, fanOut(t, "github", nil))} {
+		var out bytes.Buffer
+		linter, err := actionlint.NewLinter(&out, &actionlint.LinterOptions{})
+		require.NoError(t, err)
+		found, err := linter.Lint(".github/workflows/imgops.yml", []byte(text), nil)
+		require.NoError(t, err)
+		require.Empty(t, found, out.String())
+	}
 }
 
 // TestPipelineStructure holds what a pipeline must not lose: the history, a way to credentials, one main at a time.
@@ -123,6 +125,7 @@ func TestPipelineStructure(t *testing.T) {
 		{"travis", ".travis.yml", "jobs.include.1.if", "type = cron"},
 		{"codebuild", "buildspec.yml", "env.git-credential-helper", "yes"},
 		{"codebuild", "buildspec.yml", "env.variables.IMGOPS_JOB", "ci"},
+		{"codebuild", "buildspec.yml", "phases.build.finally.0", "cat .imgops/summary.md || true"}, // after a failure, too
 		{"azure", "azure-pipelines.yml", "jobs.0.steps.0.fetchDepth", 0},
 		{"azure", "azure-pipelines.yml", "trigger.batch", true},
 		{"azure", "azure-pipelines.yml", "pr.autoCancel", true},

@@ -11,6 +11,25 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
+// program finds a program that only some tests need.
+func program(t *testing.T, name, from string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		t.Skipf("no %s: %s", name, from)
+	}
+	return path
+}
+
+// runTool runs a program and gives its output.
+func runTool(t *testing.T, dir string, env []string, name string, args ...string) (string, error) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), name, args...)
+	cmd.Dir, cmd.Env = dir, env
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
 // runnerWorld is a clone of a fleet with pipeline files, and programs that write down how they are called instead of doing it.
 type runnerWorld struct {
 	t          *testing.T
