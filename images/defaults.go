@@ -129,7 +129,7 @@ func (q Query) tagsKnown(loc Location, v view, tags map[Location]map[string]Imag
 // compare gives the defaults of one location.
 func (q Query) compare(loc Location, v view, tags map[Location]map[string]Image) []Default {
 	var list []Default
-	wanted := map[string]bool{}
+	wanted := make(map[string]bool, len(q.Want))
 	for _, w := range q.Want {
 		if !slices.Contains(w.Locations, loc) {
 			continue

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"sync"
 )
 
@@ -108,7 +109,7 @@ func registerKinds() {
 func (d *definitions) read() {
 	registerKinds()
 	body, ok := readMemory(d.file, definitionsHead)
-	if !ok || gob.NewDecoder(bytes.NewReader([]byte(body))).Decode(&d.kept) != nil {
+	if !ok || gob.NewDecoder(strings.NewReader(body)).Decode(&d.kept) != nil {
 		d.kept = nil
 		return
 	}

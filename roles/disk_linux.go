@@ -177,3 +177,21 @@ func readQuick(name string, buffer []byte) ([]byte, bool) {
 	}
 	return buffer[:n], true
 }
+
+// mapFile gives the bytes of a file that nobody writes to, each read when it is looked at, until release.
+func mapFile(name string) (data []byte, release func([]byte), err error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, nil, err
+	}
+	data, err = unix.Mmap(int(f.Fd()), 0, int(info.Size()), unix.PROT_READ, unix.MAP_PRIVATE)
+	if err != nil {
+		return nil, nil, &fs.PathError{Op: "mmap", Path: name, Err: err}
+	}
+	return data, func(data []byte) { _ = unix.Munmap(data) }, nil // it fails only for what is not mapped
+}

@@ -1,13 +1,10 @@
 package roles
 
 import (
-	"bytes"
 	"crypto/sha1" //nolint:gosec // Git ends its index with a SHA-1; this checks it
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"sort"
@@ -55,14 +52,10 @@ var (
 
 func (r *Repo) readIndex() (*gitIndex, error) {
 	name := filepath.Join(r.gitDir, "index")
-	info, err := os.Stat(name)
+	data, info, err := readText(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return &gitIndex{}, nil // nothing was ever added
 	}
-	if err != nil {
-		return nil, fmt.Errorf("reading Git's index: %w", err)
-	}
-	data, err := os.ReadFile(name)
 	if err != nil {
 		return nil, fmt.Errorf("reading Git's index: %w", err)
 	}
@@ -86,16 +79,16 @@ func (r *Repo) readIndex() (*gitIndex, error) {
 }
 
 // parseIndex reads versions 2 to 4.
-func parseIndex(data []byte) (*gitIndex, error) {
-	if len(data) < 12+sha1.Size || string(data[:4]) != "DIRC" {
+func parseIndex(data string) (*gitIndex, error) {
+	if len(data) < 12+sha1.Size || data[:4] != "DIRC" {
 		return nil, errBadIndex
 	}
-	version, count := binary.BigEndian.Uint32(data[4:]), binary.BigEndian.Uint32(data[8:])
+	version, count := wordAt(data, 4), wordAt(data, 8)
 	body, sum := data[:len(data)-sha1.Size], data[len(data)-sha1.Size:]
 	sound := make(chan bool, 1)
 	go func() { // while the entries are read: both take milliseconds
-		want := sha1.Sum(body)                                                          //nolint:gosec // see the import
-		sound <- bytes.Equal(sum, want[:]) || bytes.Equal(sum, make([]byte, sha1.Size)) // zeroes: index.skipHash
+		skipped := sum == string(make([]byte, sha1.Size))             // index.skipHash
+		sound <- skipped || sum == string(hashText(sha1.New(), body)) //nolint:gosec // see the import
 	}()
 	x, err := parseEntries(body, version, count)
 	if !<-sound {
@@ -104,18 +97,18 @@ func parseIndex(data []byte) (*gitIndex, error) {
 	return x, err
 }
 
-func parseEntries(body []byte, version, count uint32) (_ *gitIndex, err error) {
+func parseEntries(body string, version, count uint32) (_ *gitIndex, err error) {
 	if version < 2 || version > 4 || int(count) > len(body)/entryHead {
 		return nil, fmt.Errorf("version %d, %d entries: %w", version, count, errBadIndex)
 	}
 	x := &gitIndex{entries: make([]indexEntry, 0, count)}
-	rest, text, previous := body[12:], string(body[12:]), "" // the paths are parts of one string
+	rest, previous := body[12:], ""
 	for range count {
-		e, size, err := parseEntry(rest, text, version, previous)
+		e, size, err := parseEntry(rest, version, previous)
 		if err != nil {
 			return nil, err
 		}
-		previous, rest, text = e.path, rest[size:], text[size:]
+		previous, rest = e.path, rest[size:]
 		x.entries = append(x.entries, e)
 	}
 	x.link, err = readExtensions(rest)
@@ -130,23 +123,28 @@ const (
 	skipFlag     = 0x4000 // in the extended flags
 )
 
-// parseEntry reads one entry and says how many bytes it takes. text is b as a string.
-func parseEntry(b []byte, text string, version uint32, previous string) (e indexEntry, size int, err error) {
+// wordAt is the number in network order at a place in a text.
+func wordAt(b string, at int) uint32 {
+	return uint32(b[at])<<24 | uint32(b[at+1])<<16 | uint32(b[at+2])<<8 | uint32(b[at+3])
+}
+
+// parseEntry reads one entry and says how many bytes it takes.
+func parseEntry(b string, version uint32, previous string) (e indexEntry, size int, err error) {
 	if len(b) < entryHead+2 {
 		return e, 0, errBadIndex
 	}
-	word := func(i int) uint32 { return binary.BigEndian.Uint32(b[4*i:]) }
+	word := func(i int) uint32 { return wordAt(b, 4*i) }
 	e.stat = fileStat{
 		ctime: moment{word(0), word(1)}, mtime: moment{word(2), word(3)},
 		inode: word(5), uid: word(7), gid: word(8), size: word(9),
 	}
 	e.mode = filemode.FileMode(word(6))
 	copy(e.id[:], b[40:60])
-	flags := binary.BigEndian.Uint16(b[60:])
+	flags := wordAt(b, 60) >> 16
 	e.unmerged, e.assumeValid = flags&stageMask != 0, flags&assumeFlag != 0
 	size = entryHead
 	if flags&extendedFlag != 0 {
-		e.skipWorktree = binary.BigEndian.Uint16(b[62:])&skipFlag != 0
+		e.skipWorktree = wordAt(b, 60)&skipFlag != 0
 		size += 2
 	}
 	prefix := ""
@@ -157,11 +155,11 @@ func parseEntry(b []byte, text string, version uint32, previous string) (e index
 		}
 		prefix, size = previous[:len(previous)-strip], size+n
 	}
-	end := bytes.IndexByte(b[size:], 0)
+	end := strings.IndexByte(b[size:], 0)
 	if end < 0 {
 		return e, 0, errBadIndex
 	}
-	e.path = prefix + text[size:size+end]
+	e.path = prefix + b[size:size+end]
 	size += end + 1
 	if version < 4 { // padded to eight bytes, at least one of them zero
 		size = (size + 7) &^ 7
@@ -178,11 +176,9 @@ func parseEntry(b []byte, text string, version uint32, previous string) (e index
 }
 
 // stripLength reads the variable-width number of version 4: how much of the previous path to drop.
-func stripLength(b []byte) (value, size int) {
-	for i, c := range b {
-		if i > 4 {
-			break
-		}
+func stripLength(b string) (value, size int) {
+	for i := range min(len(b), 5) {
+		c := b[i]
 		if i > 0 {
 			value++
 		}
@@ -212,9 +208,9 @@ func safePath(p, checked string) bool {
 
 // readExtensions looks for what changes the meaning of the entries, which Git marks by a small first letter: "link", which
 // is given, and "sdir", which says that some are whole directories.
-func readExtensions(b []byte) (link []byte, err error) {
+func readExtensions(b string) (link []byte, err error) {
 	for len(b) >= 8 {
-		name, size := string(b[:4]), int(binary.BigEndian.Uint32(b[4:]))
+		name, size := b[:4], int(wordAt(b, 4))
 		if size > len(b)-8 {
 			return nil, errBadIndex
 		}
@@ -222,7 +218,7 @@ func readExtensions(b []byte) (link []byte, err error) {
 		case name == "link" && size < sha1.Size:
 			return nil, errBadIndex
 		case name == "link":
-			link = b[8 : 8+size]
+			link = []byte(b[8 : 8+size])
 		case name != "sdir" && (name[0] < 'A' || name[0] > 'Z'):
 			return nil, fmt.Errorf("extension %q: %w", name, errNewIndex)
 		}

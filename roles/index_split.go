@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math/bits"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -22,7 +21,7 @@ func (r *Repo) mergeShared(x *gitIndex) error {
 	}
 	id := x.link[:len(plumbing.ZeroHash)]
 	name := filepath.Join(r.gitDir, "sharedindex."+hex.EncodeToString(id))
-	data, err := os.ReadFile(name)
+	data, _, err := readText(name)
 	if err != nil {
 		return fmt.Errorf("reading the shared part of Git's split index (`git update-index --no-split-index` writes it as one file): %w", err)
 	}

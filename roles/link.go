@@ -48,7 +48,8 @@ func (l *loading) link(context.Context) error {
 }
 
 func (l *loading) makeRoles() {
-	folded := map[string]string{}
+	folded := make(map[string]string, len(l.definitions))
+	l.fleet.byName = make(map[string]*Role, len(l.definitions))
 	for _, def := range l.definitions {
 		l.problems = append(l.problems, def.source.problems...)
 		role := def.role
@@ -72,7 +73,7 @@ func (l *loading) parents() {
 	for _, r := range l.fleet.Roles {
 		r.Parent = l.fleet.byName[r.Base.Role]
 	}
-	depth := map[*Role]int{}
+	depth := make(map[*Role]int, len(l.fleet.Roles))
 	for _, r := range l.fleet.Roles {
 		l.depth(r, depth, nil)
 	}

@@ -47,6 +47,7 @@ type dirListing struct {
 const (
 	listingsHead = "imgops listings 1\n"
 	maxListed    = 1_000_000 // names
+	usualListing = 200       // bytes of a directory with some files
 )
 
 func newListings(gitDir, prefix string) *listings {
@@ -151,6 +152,7 @@ func (l *listings) read() {
 
 func (l *listings) parse(body string) {
 	r := memoryReader{rest: body}
+	l.known = make(map[string]*dirListing, len(body)/usualListing)
 	for r.rest != "" {
 		dir := r.text()
 		of := &dirListing{stamp: dirStamp{device: r.word(), inode: r.word(), mtime: [2]int64{int64(r.word()), int64(r.word())}, ctime: [2]int64{int64(r.word()), int64(r.word())}}} //nolint:gosec // the same bits

@@ -95,7 +95,7 @@ type loading struct {
 
 // load reads a fleet from its root tree: definitions, then what they refer to, then the files that count.
 func (r *Repo) load(ctx context.Context, root *tree, content *files, near *Fleet) (*Fleet, error) {
-	l := &loading{repo: r, near: near, fleet: &Fleet{byName: map[string]*Role{}}}
+	l := &loading{repo: r, near: near, fleet: &Fleet{}}
 	l.fleet.view = newView(root, content, r.cache)
 	l.fleet.repo = r
 	if !r.bare {
@@ -158,6 +158,7 @@ func (l *loading) parse(ctx context.Context) error {
 			return err
 		}
 	}
+	l.fleet.view.reserve(len(entries))
 	parsed, mu := make([]*definition, len(entries)), sync.Mutex{}
 	err = each(ctx, len(entries), batch, func(i int) error {
 		e := entries[i]

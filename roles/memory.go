@@ -2,7 +2,11 @@ package roles
 
 import (
 	"encoding/binary"
+	"errors"
+	"hash"
 	"hash/crc32"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,15 +19,15 @@ var crcTable = crc32.IEEETable
 
 // readMemory gives what saveMemory wrote, less its head; false when it is missing, damaged or of another format.
 func readMemory(file, head string) (string, bool) {
-	data, err := os.ReadFile(file)
+	data, _, err := readText(file)
 	if err != nil || len(data) < len(head)+crc32.Size {
 		return "", false
 	}
 	body, sum := data[:len(data)-crc32.Size], data[len(data)-crc32.Size:]
-	if crc32.Checksum(body, crcTable) != binary.LittleEndian.Uint32(sum) {
+	if string(hashText(crc32.New(crcTable), body)) != sum {
 		return "", false
 	}
-	return strings.CutPrefix(string(body), head)
+	return strings.CutPrefix(body, head)
 }
 
 // saveMemory writes a file whole or not at all.
@@ -35,11 +39,40 @@ func saveMemory(file string, body []byte) {
 	if err != nil {
 		return
 	}
-	_, err = temp.Write(binary.LittleEndian.AppendUint32(body, crc32.Checksum(body, crcTable)))
+	_, err = temp.Write(binary.BigEndian.AppendUint32(body, crc32.Checksum(body, crcTable)))
 	if closing := temp.Close(); err != nil || closing != nil || os.Rename(temp.Name(), file) != nil {
 		_ = os.Remove(temp.Name()) // the reason for the failure does not matter either
 	}
 }
+
+// readText reads a file as one string, of which others can be parts. What it tells of the file is from before the reading.
+func readText(name string) (_ string, info fs.FileInfo, err error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return "", nil, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if info, err = f.Stat(); err != nil {
+		return "", nil, err
+	}
+	var text strings.Builder
+	text.Grow(int(info.Size()))
+	_, err = io.CopyBuffer(struct{ io.Writer }{&text}, struct{ io.Reader }{f}, make([]byte, textChunk))
+	return text.String(), info, err
+}
+
+// hashText gives the hash of a text, which is not copied as a whole.
+func hashText(h hash.Hash, text string) []byte {
+	chunk := make([]byte, min(textChunk, len(text)))
+	for len(text) > 0 {
+		n := copy(chunk, text)
+		_, _ = h.Write(chunk[:n]) // never fails (hash.Hash)
+		text = text[n:]
+	}
+	return h.Sum(nil)
+}
+
+const textChunk = 64 << 10
 
 // memoryReader reads numbers and texts one after another. After one that is not there, bad is set and all are zero.
 type memoryReader struct {

@@ -38,7 +38,7 @@ func open(dir string) (*Repo, error) {
 	if err != nil {
 		return nil, openError(dir, err)
 	}
-	r := &Repo{git: opened, store: newStore(newObjects(dot)), cache: newParseCache(common), gitDir: gitDir}
+	r := &Repo{git: opened, store: newStore(newObjects(osfs.New(common))), cache: newParseCache(common), gitDir: gitDir}
 	return r, r.place(dir, gitDir)
 }
 

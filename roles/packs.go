@@ -4,7 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"io"
+	"path/filepath"
+	"runtime"
 
 	"github.com/go-git/go-billy/v5"
 	"github.com/go-git/go-billy/v5/osfs"
@@ -126,25 +127,23 @@ func (o *objects) closePacks() error {
 	return errors.Join(errs...)
 }
 
-func readPackIndex(dir *dotgit.DotGit, pack plumbing.Hash) (_ *packIndex, err error) {
-	f, err := dir.ObjectPackIdx(pack)
+// readPackIndex gives a pack's index without reading the whole of it, as Git does: of millions of objects a few dozen are
+// looked up. Such a file never changes; one that is replaced or deleted stays as it was for who has it.
+func readPackIndex(dir *dotgit.DotGit, pack plumbing.Hash) (*packIndex, error) {
+	data, release, err := mapFile(filepath.Join(dir.Fs().Root(), "objects", "pack", "pack-"+pack.String()+".idx"))
 	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	size, err := f.Seek(0, io.SeekEnd)
-	if err != nil {
-		return nil, err
-	}
-	data := make([]byte, size)
-	if _, err := f.ReadAt(data, 0); err != nil {
 		return nil, err
 	}
 	x, err := parsePackIndex(data)
 	if err == nil && x.PackfileChecksum != pack {
-		return nil, idxfile.ErrMalformedIdxFile
+		err = idxfile.ErrMalformedIdxFile
 	}
-	return x, err
+	if err != nil {
+		release(data)
+		return nil, err
+	}
+	runtime.AddCleanup(x, release, data) // readers of it may outlive the pack
+	return x, nil
 }
 
 // packIndex is a pack's index as it is in its file: what idxfile.Decoder makes is the same, copied and checked.

@@ -61,6 +61,7 @@ func (q *quietRoles) load() {
 	if !ok || len(body)%len(plumbing.ZeroHash) != 0 {
 		return
 	}
+	q.known = make(map[plumbing.Hash]bool, len(body)/len(plumbing.ZeroHash))
 	for entry := range slices.Chunk([]byte(body), len(plumbing.ZeroHash)) {
 		q.known[plumbing.Hash(entry)] = false
 	}

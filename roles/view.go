@@ -32,10 +32,15 @@ type view struct {
 }
 
 func newView(root *tree, content *files, cache *parseCache) *view {
-	return &view{
-		root: root, files: content, cache: cache, drops: map[string][]string{}, roles: map[string]*entry{},
-		links: map[plumbing.Hash][]symlink{}, besides: map[string]*reacher{}, claimed: map[string]bool{},
-	}
+	v := &view{root: root, files: content, cache: cache, besides: map[string]*reacher{}}
+	v.reserve(0)
+	return v
+}
+
+// reserve makes room for what will be known of n roles.
+func (v *view) reserve(n int) {
+	v.drops, v.roles = make(map[string][]string, n), make(map[string]*entry, n)
+	v.links, v.claimed = make(map[plumbing.Hash][]symlink, n), make(map[string]bool, 2*n)
 }
 
 // symlink is a link in a tree and where it points, as written.
