@@ -2,6 +2,7 @@ package roles
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +22,7 @@ import (
 type fetcher struct {
 	say    func(string)
 	remote string
+	others []string        // remotes, of which only branches that are named are fetched, such as upstream/main in a fork's clone
 	step   int             // how far the history has been deepened
 	tried  map[string]bool // branches, commits and trees that were asked for
 }
@@ -33,16 +35,26 @@ func (r *Repo) AllowFetch(say func(string)) {
 	if err != nil || len(remotes) == 0 {
 		return
 	}
-	name := remotes[0].Config().Name
+	var names []string
 	for _, remote := range remotes {
-		if remote.Config().Name == "origin" {
-			name = "origin"
-		}
+		names = append(names, remote.Config().Name)
 	}
-	if name != "origin" && len(remotes) > 1 {
+	at := max(0, slices.Index(names, "origin"))
+	if names[at] != "origin" && len(names) > 1 {
 		return
 	}
-	r.fetch = &fetcher{say: say, remote: name, tried: map[string]bool{}}
+	r.fetch = &fetcher{say: say, remote: names[at], others: slices.Delete(slices.Clone(names), at, at+1), tried: map[string]bool{}}
+}
+
+// branch tells the remote and the branch of a revision such as origin/main; the remote is "" when it names none. A remote's
+// name can have a slash in it.
+func (f *fetcher) branch(rev string) (remote, branch string) {
+	for _, name := range append([]string{f.remote}, f.others...) {
+		if rest, ok := strings.CutPrefix(rev, name+"/"); ok && len(name) > len(remote) {
+			remote, branch = name, rest
+		}
+	}
+	return remote, branch
 }
 
 // Remote is the name of the remote that AllowFetch lets imgops fetch from; "" when there is none.
@@ -106,7 +118,7 @@ func (r *Repo) fetchMore(ctx context.Context, revs []string, deeper bool) (bool,
 			return done, err
 		}
 	}
-	if len(edge) == 0 || r.fetch.step >= len(depths()) || !deeper && !slices.ContainsFunc(revs, isObject) {
+	if len(edge) == 0 || r.fetch.step >= len(depths()) || !deeper && !slices.ContainsFunc(revs, r.isUnseen) {
 		return false, nil
 	}
 	depth := depths()[r.fetch.step]
@@ -119,15 +131,19 @@ func (r *Repo) fetchMore(ctx context.Context, revs []string, deeper bool) (bool,
 	return true, r.fetchHistory(ctx, flag, revs)
 }
 
-func isObject(rev string) bool { return plumbing.IsHash(rev) || strings.ContainsAny(rev, "~^") }
+// isUnseen says that a revision names a commit, and not a branch, that deeper history may bring.
+func (r *Repo) isUnseen(rev string) bool {
+	_, err := r.resolve(rev)
+	return err != nil && (plumbing.IsHash(rev) || strings.ContainsAny(rev, "~^"))
+}
 
 // fetchRevision gets a revision that is not here: origin/branch, or a commit by its id. It says whether it did.
 func (r *Repo) fetchRevision(ctx context.Context, rev string, shallow bool) (bool, error) {
 	if _, err := r.resolve(rev); err == nil || r.fetch.tried[rev] {
 		return false, nil
 	}
-	branch, onRemote := strings.CutPrefix(rev, r.fetch.remote+"/")
-	if !onRemote && !plumbing.IsHash(rev) {
+	remote, branch := r.fetch.branch(rev)
+	if remote == "" && !plumbing.IsHash(rev) {
 		return false, nil
 	}
 	r.fetch.tried[rev] = true
@@ -135,9 +151,9 @@ func (r *Repo) fetchRevision(ctx context.Context, rev string, shallow bool) (boo
 	if shallow { // else a branch that is fetched brings all of its history
 		args = append(args, "--depth="+strconv.Itoa(depths()[0]))
 	}
-	if onRemote {
+	if remote != "" {
 		r.fetch.say("this clone has no " + rev + ": fetching it")
-		return true, r.run(ctx, append(args, r.fetch.remote, "+refs/heads/"+branch+":refs/remotes/"+rev)...)
+		return true, r.run(ctx, append(args, remote, "+refs/heads/"+branch+":refs/remotes/"+rev)...)
 	}
 	r.fetch.say("this clone has no commit " + rev + ": fetching it from " + r.fetch.remote)
 	if err := r.run(ctx, append(args, r.fetch.remote, rev)...); err != nil { // a server may give out branches only
@@ -147,18 +163,28 @@ func (r *Repo) fetchRevision(ctx context.Context, rev string, shallow bool) (boo
 }
 
 // fetchHistory deepens the history of the revisions and of HEAD. It asks for commits by their ids, so that no branch
-// moves under this run; servers that give out branches only are asked for those.
+// moves under this run; servers that give out branches only are asked for those. What is of another remote is asked of that.
 func (r *Repo) fetchHistory(ctx context.Context, flag string, revs []string) error {
-	args := []string{flag, r.fetch.remote}
+	ids := map[string][]string{}
 	for _, rev := range append([]string{"HEAD"}, revs...) {
-		if id, err := r.resolve(rev); err == nil && !slices.Contains(args, id.String()) {
-			args = append(args, id.String())
+		remote, _ := r.fetch.branch(rev)
+		remote = cmp.Or(remote, r.fetch.remote)
+		if id, err := r.resolve(rev); err == nil && !slices.Contains(ids[remote], id.String()) {
+			ids[remote] = append(ids[remote], id.String())
 		}
 	}
-	if r.run(ctx, args...) == nil {
-		return nil
+	for _, remote := range append([]string{r.fetch.remote}, r.fetch.others...) {
+		if edge, err := r.shallow(); err != nil || len(edge) == 0 {
+			return err // the remote before had it all, and git refuses to deepen what is whole
+		}
+		if len(ids[remote]) == 0 || r.run(ctx, append([]string{flag, remote}, ids[remote]...)...) == nil {
+			continue
+		}
+		if err := r.run(ctx, flag, remote); err != nil {
+			return err
+		}
 	}
-	return r.run(ctx, flag, r.fetch.remote)
+	return nil
 }
 
 // run fetches with the git binary. Nothing asks at a terminal, and no housekeeping moves packs away that are being read.
@@ -189,81 +215,4 @@ func (r *Repo) reindex() {
 		s.Reindex()
 	}
 	r.store.forget()
-}
-
-// complete loads something of a commit, and once more with the objects that a partial clone has left out.
-func (r *Repo) complete(ctx context.Context, commit string, load func() error) error {
-	err := load()
-	if err == nil || !errors.Is(err, plumbing.ErrObjectNotFound) {
-		return err
-	}
-	again, fetchErr := r.completed(ctx, commit)
-	if fetchErr != nil {
-		return fmt.Errorf("%w\nfetching it did not work: %w", err, fetchErr)
-	}
-	if !again {
-		return err
-	}
-	return load()
-}
-
-// completed gets what is missing of a commit where it may. It says whether it did.
-func (r *Repo) completed(ctx context.Context, commit string) (bool, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.fetch == nil || commit == "" || !r.partial() {
-		return false, nil
-	}
-	if err := r.fetchObjects(ctx, commit); err != nil {
-		return false, err
-	}
-	r.reindex()
-	return true, nil
-}
-
-// prefetch gets what a partial clone has left out of a commit, before files of it are written.
-func (r *Repo) prefetch(ctx context.Context, commit string) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.fetch == nil || r.fetch.tried[commit] || commit == "" || !r.partial() {
-		return nil
-	}
-	r.fetch.tried[commit] = true
-	if err := r.fetchObjects(ctx, commit); err != nil {
-		return fmt.Errorf("getting what this partial clone lacks of commit %s: %w", commit, err)
-	}
-	r.reindex()
-	return nil
-}
-
-// partial says whether the clone leaves objects out that its remote promises to have (see partial-clone in Git's docs).
-func (r *Repo) partial() bool {
-	c, err := r.git.Config()
-	return err == nil && c.Raw.Section("remote").Subsection(r.fetch.remote).Option("promisor") == "true"
-}
-
-// fetchObjects gets what is missing of the fleet's files at a commit, in one request for each level of what was left out.
-func (r *Repo) fetchObjects(ctx context.Context, commit string) error {
-	for range 20 { // a clone without trees gets one level of directories each time
-		out, err := r.gitBinary(ctx, nil, "rev-list", "--objects", "--no-object-names", "--missing=print", "--max-count=1", commit)
-		if err != nil {
-			return fmt.Errorf("git rev-list: %w", err)
-		}
-		var missing []byte
-		for line := range bytes.Lines(out) {
-			if id, ok := bytes.CutPrefix(line, []byte("?")); ok {
-				missing = append(missing, id...)
-			}
-		}
-		if len(missing) == 0 {
-			return nil
-		}
-		r.fetch.say(fmt.Sprintf("this clone is partial: fetching %d objects from %s", bytes.Count(missing, []byte("\n")), r.fetch.remote))
-		_, err = r.gitBinary(ctx, missing, "-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "fetch.negotiationAlgorithm=noop",
-			"fetch", "--quiet", r.fetch.remote, "--no-tags", "--no-write-fetch-head", "--recurse-submodules=no", "--filter=blob:none", "--stdin")
-		if err != nil {
-			return fmt.Errorf("git fetch %s: %w", r.fetch.remote, err)
-		}
-	}
-	return fmt.Errorf("objects of commit %s are still missing; run `git fetch --refetch`", commit)
 }

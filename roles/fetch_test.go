@@ -126,14 +126,50 @@ func TestBranchOfASingleBranchClone(t *testing.T) {
 	_, err := repo.MergeBase(t.Context(), "HEAD", "main")
 	require.ErrorIs(t, err, ErrUnknownRevision)
 	repo, said := c.fetching()
-	require.Equal(t, "origin/main", repo.AtRemote(t.Context(), "main"))
+	atRemote := func(repo *Repo, rev string) string {
+		t.Helper()
+		at, err := repo.AtRemote(t.Context(), rev)
+		require.NoError(t, err)
+		return at
+	}
+	require.Equal(t, "origin/main", atRemote(repo, "main"))
 	base, err := repo.MergeBase(t.Context(), "HEAD", "origin/main")
 	require.NoError(t, err, *said)
 	require.Equal(t, o.fork, base)
 	for _, rev := range []string{"origin/main", "feature", "mian", "HEAD", "HEAD~1", "main~1", o.fork, "--upload-pack=x", ""} {
-		require.Equal(t, rev, repo.AtRemote(t.Context(), rev))
+		require.Equal(t, rev, atRemote(repo, rev))
 	}
-	require.Equal(t, "main", c.open().AtRemote(t.Context(), "main"), "nothing may be fetched")
+	require.Equal(t, "main", atRemote(c.open(), "main"), "nothing may be fetched")
+}
+
+// TestBranchOfARemoteThatIsGone: what the clone has of it needs no answer, and for the rest there is one error.
+func TestBranchOfARemoteThatIsGone(t *testing.T) {
+	o := newOrigin(t)
+	gone := []string{"remote", "set-url", "origin", "file:///nowhere/at/all.git"}
+	repo, said := o.clone([]string{"fetch", "-q", "origin"}, []string{"checkout", "-q", "feature"}, gone).fetching()
+	at, err := repo.AtRemote(t.Context(), "main")
+	require.NoError(t, err)
+	require.Equal(t, "origin/main", at)
+	_, err = repo.AtRemote(t.Context(), "release")
+	require.ErrorIs(t, err, ErrUnknownRevision)
+	require.ErrorIs(t, err, ErrNotAsked)
+	require.ErrorContains(t, err, "git fetch origin +refs/heads/release:refs/remotes/origin/release")
+	require.Empty(t, *said)
+}
+
+// TestFork has a branch of one remote and the base of another, whose name has a slash in it.
+func TestFork(t *testing.T) {
+	o := newOrigin(t)
+	c := o.clone([]string{"fetch", "-q", "--depth=1", "origin", "+refs/heads/feature:refs/remotes/origin/feature"}, []string{"checkout", "-q", "feature"},
+		[]string{"remote", "add", "up/stream", o.url})
+	repo, said := c.fetching()
+	require.Equal(t, "origin", repo.Remote())
+	at, err := repo.AtRemote(t.Context(), "up/stream/main")
+	require.NoError(t, err)
+	base, err := repo.MergeBase(t.Context(), "HEAD", at)
+	require.NoError(t, err, *said)
+	require.Equal(t, o.fork, base)
+	require.Contains(t, (*said)[0], "this clone has no up/stream/main: fetching it")
 }
 
 // TestShallowMain asks on main's own shallow clone what a promotion asks: which of two commits is older.

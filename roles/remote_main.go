@@ -42,15 +42,29 @@ func (r *Repo) StillOnMain(ctx context.Context, main, commit string) (tip string
 }
 
 // AtRemote gives the name under which this clone can know a revision that it does not have: remote/branch where the remote
-// has a branch of that name, as a clone of a single branch has no other. Else it is the revision as it was given.
-func (r *Repo) AtRemote(ctx context.Context, rev string) string {
+// has a branch of that name, as a clone of a single branch has no other. Else it is the revision as it was given. The remote
+// is asked only for what this clone has under neither name; when it does not answer, the error is ErrUnknownRevision and
+// ErrNotAsked.
+func (r *Repo) AtRemote(ctx context.Context, rev string) (string, error) {
 	if r.fetch == nil || plumbing.IsHash(rev) || strings.ContainsAny(rev, "~^:@*?[\\ ") || r.Has(rev) {
-		return rev
+		return rev, nil
 	}
-	if tip, err := r.remoteTip(ctx, rev); tip == "" || err != nil {
-		return rev // what is wrong with it is told where it is used
+	there := r.fetch.remote + "/" + rev
+	if remote, _ := r.fetch.branch(rev); remote != "" {
+		return rev, nil
 	}
-	return r.fetch.remote + "/" + rev
+	if r.Has(there) {
+		return there, nil
+	}
+	tip, err := r.remoteTip(ctx, rev)
+	if err != nil {
+		return "", fmt.Errorf("%w %q in %s, where only %s could have it: %w; when it can be reached, run `git fetch %s +refs/heads/%s:refs/remotes/%s`",
+			ErrUnknownRevision, rev, r.top, r.fetch.remote, err, r.fetch.remote, rev, there)
+	}
+	if tip == "" {
+		return rev, nil // what is wrong with it is told where it is used
+	}
+	return there, nil
 }
 
 // remoteTip is the commit that a branch of the remote names; "" when there is no such branch.

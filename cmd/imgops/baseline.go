@@ -19,7 +19,10 @@ type baseline struct {
 // baseline loads the fleet at the merge base of HEAD and a revision, with its digests. A base without a fleet, or with
 // one that is wrong, is no error: it may be the branch that adds the fleet or repairs it. What cannot be read, is.
 func (s *session) baseline(ctx context.Context, rev string) (baseline, error) {
-	rev = s.repo.AtRemote(ctx, cmp.Or(rev, s.mainRef()))
+	rev, err := s.repo.AtRemote(ctx, cmp.Or(rev, s.mainRef()))
+	if err != nil {
+		return baseline{}, err
+	}
 	commit, err := s.repo.MergeBase(ctx, s.fleet.Revision.Commit, rev)
 	if err != nil {
 		return baseline{}, err
