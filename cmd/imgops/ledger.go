@@ -32,10 +32,11 @@ type recorder struct {
 
 	mu     sync.Mutex
 	errs   []error
-	events bool // one was kept
 	author *ledger.Author
 	tools  map[string]string
 	warned map[string]bool
+
+	witness *images.Witness // as the build account had it at first; nil until it is asked
 }
 
 func newRecorder(repo *roles.Repo, config roles.Ledger) *recorder {
@@ -70,10 +71,8 @@ func (r *recorder) keep(record entry) {
 	if err == nil {
 		err = r.spool.Put(e)
 	}
-	_, event := record.(ledger.Event)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.events = r.events || event
 	if err != nil {
 		r.errs = append(r.errs, err)
 	}
@@ -124,11 +123,15 @@ func (s *session) flush(ctx context.Context) error {
 	if err = errors.Join(append(r.errs, err)...); err == nil {
 		return nil
 	}
-	kept := fmt.Sprintf("what was done is not in the ledger yet: %v; it is kept in %s, and goes along with the next run here", err, r.spool.Dir)
-	if r.config.Required {
-		return &unrecordedError{kept, err}
+	text := fmt.Sprintf("what was done is not in the ledger yet: %v; it is kept in %s, and goes along with the next run here", err, r.spool.Dir)
+	var lacking *lackingError
+	if errors.As(err, &lacking) && len(r.errs) == 0 {
+		text = lacking.Error()
 	}
-	fmt.Fprintln(s.Stderr, "warning: "+kept)
+	if r.config.Required {
+		return &unrecordedError{text, err}
+	}
+	fmt.Fprintln(s.Stderr, "warning: "+text)
 	return nil
 }
 
@@ -141,19 +144,37 @@ type unrecordedError struct {
 func (e *unrecordedError) Error() string { return e.text }
 func (e *unrecordedError) Unwrap() error { return e.err }
 
+// lackingError says that the ledger took the records of a run, and has lost older ones.
+type lackingError struct{ err error }
+
+func (e *lackingError) Error() string {
+	return fmt.Sprintf("what was done is in the ledger, and nothing is promoted until older records are back or given up: %v", e.err)
+}
+func (e *lackingError) Unwrap() error { return e.err }
+
 func (s *session) store(ctx context.Context) error {
 	store, err := s.ledgerStore(ctx, s.repo, s.fleet.Config, s.clouds)
 	if err != nil {
 		return err
 	}
+	st, place, shared := standingOf(store)
+	var before images.Witness
+	var unread error
+	if shared && !s.ledger.spool.Empty() { // before: what is noted meanwhile is another run's
+		before, unread = s.readWitness(ctx)
+	}
 	stored, twice, err := s.ledger.spool.Flush(ctx, store, ledgerMessage)
 	for _, path := range twice {
 		s.note("the ledger has %s already, as another run has told it, and keeps that", path)
 	}
-	if err == nil && stored > 0 {
-		s.leaveWitness(ctx, store)
+	if err != nil || stored == 0 || !shared {
+		return err
 	}
-	return err
+	if unread != nil {
+		s.note("how far the ledger has come is not noted in the build account: %v", unread)
+		return nil
+	}
+	return s.leaveWitness(ctx, st, place, before)
 }
 
 // ledgerMessage is the commit message. CI systems are asked to start nothing for it.

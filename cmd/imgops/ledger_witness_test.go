@@ -34,9 +34,7 @@ func TestLedgerResetInFreshClone(t *testing.T) {
 				two := w.merged("two")
 				w.do(exitDone, "ci", "--event", "push")
 				tip := w.git("--git-dir", bare, "rev-parse", ledger.Branch)
-				witness, err := images.ReadWitness(t.Context(), w.box, apiHome, "acme")
-				require.NoError(t, err)
-				require.Equal(t, tip, witness.Tip)
+				require.Equal(t, tip, w.witnessed(ledger.Branch))
 
 				sh := &apiWorld{t: t, fleet: bare, box: w.box}
 				sh.shell(reset)
@@ -59,9 +57,7 @@ func TestLedgerResetInFreshClone(t *testing.T) {
 				w.git("clone", "-q", "file://"+bare, fresh.fleet)
 				fresh.do(exitDone, "ci", "--event", "push")
 				w.requireDefaults(three, "current")
-				witness, err = images.ReadWitness(t.Context(), w.box, apiHome, "acme")
-				require.NoError(t, err)
-				require.Equal(t, w.git("--git-dir", bare, "rev-parse", ledger.Branch), witness.Tip)
+				require.Equal(t, w.git("--git-dir", bare, "rev-parse", ledger.Branch), w.witnessed(ledger.Branch))
 			})
 		}
 	}
@@ -77,12 +73,18 @@ func TestLedgerWitnessOfOthers(t *testing.T) {
 	_, err = api.PutParameter(t.Context(), &ssm.PutParameterInput{Name: aws.String(images.WitnessName("acme")), Value: aws.String("{"), Type: "String"})
 	require.NoError(t, err)
 	w.do(exitDone, "ci", "--event", "push")
-	witness, err := images.ReadWitness(t.Context(), w.box, apiHome, "acme")
-	require.NoError(t, err)
-	require.Equal(t, w.git("--git-dir", bare, "rev-parse", ledger.Branch), witness.Tip)
+	require.Equal(t, w.git("--git-dir", bare, "rev-parse", ledger.Branch), w.witnessed(ledger.Branch))
 	for _, d := range w.defaults() {
 		require.Equal(t, "web", d.Role, "it is taken for no role's parameter")
 	}
+}
+
+// witnessed is how far the build account knows that a ledger had come.
+func (w *apiWorld) witnessed(place string) string {
+	w.t.Helper()
+	witness, err := images.ReadWitness(w.t.Context(), w.box, apiHome, "acme")
+	require.NoError(w.t, err)
+	return witness.Tips[place].Tip
 }
 
 // forgetWitness is what aws ssm delete-parameter does.

@@ -57,7 +57,7 @@ func (e *ConflictError) Error() string {
 
 // RewrittenError says that the ledger is no continuation of what was seen of it.
 type RewrittenError struct {
-	Where string // the branch
+	Where string // the branch, or the place in S3
 	What  string // what is missing or not as it was
 	Fix   string // what to run
 }
@@ -158,6 +158,11 @@ func stamp(t time.Time) string { return t.UTC().Format(pathTime) }
 
 // fingerprint tells entries of one moment apart, and an entry from one that was changed afterwards.
 func fingerprint(data []byte) string {
+	return wholeSum(data)[:12]
+}
+
+// wholeSum is the SHA-256 of a content, in hex.
+func wholeSum(data []byte) string {
 	sum := sha256.Sum256(data)
-	return hex.EncodeToString(sum[:6])
+	return hex.EncodeToString(sum[:])
 }
