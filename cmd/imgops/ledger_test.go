@@ -6,9 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/stretchr/testify/require"
 
 	"github.com/imgops/imgops/images"
@@ -206,28 +203,6 @@ func TestLedgerOff(t *testing.T) {
 	require.False(t, w.kept())
 	_, errs := w.do(exitUsage, "diff", "web")
 	require.Contains(t, errs, "ledger: off")
-}
-
-// TestLedgerInS3 keeps the ledger in a bucket of the build account, which is not there at first.
-func TestLedgerInS3(t *testing.T) {
-	w := newAPIWorld(t)
-	bare := w.shared("ledger: {store: s3://acme-ledger/fleet, required: true}")
-	one := w.merged("one")
-	_, errs := w.do(exitError, "ci", "--event", "push")
-	require.Contains(t, errs, "nothing is promoted: imgops.yaml requires the ledger")
-	api := s3.New(s3.Options{
-		Region: "us-east-1", BaseEndpoint: aws.String(w.box.URL), UsePathStyle: true, Credentials: credentials.NewStaticCredentialsProvider("SANDBOX111111111111", "sandbox", ""),
-	})
-	_, err := api.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String("acme-ledger")})
-	require.NoError(t, err)
-	w.do(exitDone, "ci", "--event", "push")
-	w.requireDefaults(one, "current")
-	require.Empty(t, w.recorded(bare))
-	list, err := api.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: aws.String("acme-ledger"), Prefix: aws.String("fleet/events/web/")})
-	require.NoError(t, err)
-	require.Len(t, list.Contents, 1)
-	out, _ := w.do(exitDone, "history", "web", "-o", "json")
-	require.Contains(t, out, `"by"`)
 }
 
 // TestLedgerDefaultRewritten has a ledger by the default settings whose branch somebody pushed by force, or changed records of:

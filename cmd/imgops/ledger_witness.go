@@ -49,7 +49,7 @@ func (s *session) forgetWitness() string {
 }
 
 // witnessTries is how often a run leaves its witness anew because another wrote at the same time.
-const witnessTries = 5
+const witnessTries = 20
 
 // leaveWitness notes in the build account how far the ledger has come, after anything was recorded: a fresh clone cannot tell
 // a branch that was reset to an older commit from one that never had more. before is what was noted when the run began. A

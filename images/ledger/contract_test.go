@@ -89,7 +89,7 @@ func testStore(t *testing.T, open func(t *testing.T) ledger.Store) {
 		require.Len(t, paths(t, s, ""), 3)
 	})
 	t.Run("writers at once", func(t *testing.T) {
-		const writers, each = 3, 2
+		const writers, each = 8, 1
 		var all sync.WaitGroup
 		errs := make([]error, writers)
 		for w := range writers {
@@ -113,6 +113,6 @@ func testStore(t *testing.T, open func(t *testing.T) ledger.Store) {
 		reader := open(t)
 		require.NoError(t, reader.Sync(ctx))
 		require.Len(t, paths(t, reader, ""), 3+writers*each)
-		require.Len(t, paths(t, reader, "events/role-2/"), each)
+		require.Len(t, paths(t, reader, "events/role-7/"), each)
 	})
 }
