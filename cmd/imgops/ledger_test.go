@@ -182,7 +182,7 @@ func TestLedgerRequired(t *testing.T) {
 	w.git("-C", work, "push", "-q", "--force", "origin", "HEAD~2:"+ledger.Branch)
 	_, errs = w.do(exitError, "ci", "--event", "push")
 	require.Contains(t, errs, "was rewritten")
-	require.Contains(t, errs, "to have the old state back: git push --force origin ")
+	require.Contains(t, errs, "to have the old state back: git fetch origin refs/heads/imgops-ledger && git switch --detach ")
 	w.requireDefaults(three, "behind")
 	t.Log("a rollback at night is not held up by it, and is an error all the same")
 	_, errs = w.do(exitError, "rollback", "web", "--reason", "night")
@@ -232,7 +232,7 @@ func TestLedgerDefaultRewritten(t *testing.T) {
 				_, errs := w.do(exitError, args...)
 				require.Contains(t, errs, "nothing is promoted: branch imgops-ledger of origin was rewritten: ")
 				require.Contains(t, errs, c.says)
-				require.Contains(t, errs, "to have the old state back: git push --force origin ")
+				require.Contains(t, errs, "to have the old state back: git ")
 				w.requireDefaults(two, "behind")
 			}
 			_, errs := w.do(exitDone, "history", "web")

@@ -45,7 +45,9 @@ func TestLedgerResetInFreshClone(t *testing.T) {
 				require.Contains(t, errs, "commit "+tip+", which was its tip before, is no part of it: entries are missing")
 				require.Contains(t, errs, stops)
 				w.requireDefaults(two, "behind")
-				back, meant, ok := strings.Cut(errs[strings.Index(errs, "git push --force"):], "; if it was meant: ")
+				_, fix, ok := strings.Cut(errs, "or the Git server's backup: ")
+				require.True(t, ok)
+				back, meant, ok := strings.Cut(fix, "; if it was meant: ")
 				require.True(t, ok)
 				if name == "reset" {
 					w.shell(back) // the clone that has them
@@ -103,4 +105,107 @@ func (w *apiWorld) shell(script string) {
 	cmd.Dir = w.fleet
 	out, err := cmd.CombinedOutput()
 	require.NoError(w.t, err, "%s: %s", script, out)
+}
+
+// TestLedgerLosesBuildRecords: the branch is reset to where it was before the record of a build, which nothing was promoted
+// after. A fresh clone notices, and what is recorded before anybody looks does not cover it up.
+func TestLedgerLosesBuildRecords(t *testing.T) {
+	for _, setting := range []string{"ledger: required", ""} {
+		t.Run(setting, func(t *testing.T) {
+			w := newAPIWorld(t)
+			bare := w.shared(setting)
+			one := w.merged("one")
+			w.do(exitDone, "ci", "--event", "push")
+			build := w.built("ami-0aaaaaaaaaaaaaaaa")
+			w.do(exitDone, "ci", "--event", "push") // stores it
+			require.Contains(t, w.recorded(bare), build.Path)
+			tip := w.git("--git-dir", bare, "rev-parse", ledger.Branch)
+			require.Equal(t, tip, w.witnessed(ledger.Branch))
+			two := w.merged("two")
+			(&apiWorld{t: t, fleet: bare, box: w.box}).shell("git update-ref refs/heads/imgops-ledger imgops-ledger~1")
+
+			fresh := &apiWorld{t: t, fleet: filepath.Join(t.TempDir(), "fresh"), box: w.box}
+			w.git("clone", "-q", "--depth=1", "file://"+bare, fresh.fleet)
+			want := map[string]int{"ledger: required": exitError, "": exitDone}[setting]
+			_, errs := fresh.do(want, "hold", "web", "--reason", "freeze")
+			require.Contains(t, errs, "what was done is in the ledger, and nothing is promoted until older records are back or given up: branch imgops-ledger of origin was rewritten: ")
+			require.Equal(t, tip, w.witnessed(ledger.Branch), "it stays")
+			fresh.do(want, "release", "web")
+			_, errs = fresh.do(exitError, "ci", "--event", "push")
+			require.Contains(t, errs, "commit "+tip+", which was its tip before, is no part of it: entries are missing")
+			w.requireDefaults(one, "behind")
+
+			t.Log("as the message says, in the clone that has it; what was recorded since stays")
+			_, fix, _ := strings.Cut(errs, "or the Git server's backup: ")
+			back, _, ok := strings.Cut(fix, "; if it was meant: ")
+			require.True(t, ok)
+			w.shell(back)
+			require.Len(t, w.recorded(bare), 4)
+			require.Contains(t, w.recorded(bare), build.Path)
+			fresh.do(exitDone, "ci", "--event", "push")
+			w.requireDefaults(two, "current")
+			require.Equal(t, w.git("--git-dir", bare, "rev-parse", ledger.Branch), w.witnessed(ledger.Branch))
+			w.do(exitDone, "hold", "web", "--reason", "freeze")
+			require.Empty(t, w.git("status", "--porcelain"))
+		})
+	}
+}
+
+// TestLedgerWitnessLags: a run that ended between the ledger and the witness, in either order of things, stands in nobody's way.
+func TestLedgerWitnessLags(t *testing.T) {
+	for name, setting := range map[string]string{"branch": "ledger: required", "S3": bucketRequired} {
+		t.Run(name, func(t *testing.T) {
+			w := newAPIWorld(t)
+			bare := w.shared(setting)
+			w.bucket()
+			place := map[string]string{"branch": ledger.Branch, "S3": "s3://acme-ledger/fleet/"}[name]
+			w.merged("one")
+			w.do(exitDone, "ci", "--event", "push")
+			first, err := images.ReadWitness(t.Context(), w.box, apiHome, "acme")
+			require.NoError(t, err)
+			w.do(exitDone, "hold", "web", "--reason", "freeze")
+			second := w.witnessed(place)
+			require.NotEqual(t, first.Tips[place].Tip, second)
+			w.do(exitDone, "release", "web")
+
+			t.Log("the witness was not written")
+			put := func(tip string) {
+				_, err := images.WriteWitness(t.Context(), w.box, apiHome, "acme", images.Witness{}, place, images.Tip{Tip: tip})
+				require.NoError(t, err)
+			}
+			put(first.Tips[place].Tip)
+			two := w.merged("two")
+			fresh := &apiWorld{t: t, fleet: filepath.Join(t.TempDir(), "fresh"), box: w.box}
+			w.git("clone", "-q", "--depth=1", "file://"+bare, fresh.fleet)
+			fresh.do(exitDone, "ci", "--event", "push")
+			w.requireDefaults(two, "current")
+			require.NotContains(t, []string{first.Tips[place].Tip, second}, w.witnessed(place), "it names the newest record again")
+
+			t.Log("there is none")
+			w.forgetWitness()
+			three := w.merged("three")
+			fresh.git("pull", "-q")
+			fresh.do(exitDone, "ci", "--event", "push")
+			w.requireDefaults(three, "current")
+			require.NotEmpty(t, w.witnessed(place))
+
+			t.Log("another place's tip is left alone")
+			_, err = images.WriteWitness(t.Context(), w.box, apiHome, "acme", images.Witness{}, "elsewhere", images.Tip{Tip: "x"})
+			require.NoError(t, err)
+			fresh.do(exitDone, "hold", "web", "--reason", "freeze")
+			require.Equal(t, "x", w.witnessed("elsewhere"))
+
+			t.Log("it names what the ledger never had, or what is no tip: nothing is promoted, and the command of the message ends it")
+			put(map[string]string{"branch": strings.Repeat("a", 40), "S3": "99:" + strings.Repeat("a", 64)}[name])
+			fresh.do(exitError, "release", "web")
+			four := w.merged("four")
+			fresh.git("pull", "-q")
+			_, errs := fresh.do(exitError, "ci", "--event", "push")
+			require.Contains(t, errs, "aws ssm delete-parameter --region us-east-1 --name /imgops/acme/ledger")
+			w.requireDefaults(three, "behind")
+			w.forgetWitness()
+			fresh.do(exitDone, "ci", "--event", "push")
+			w.requireDefaults(four, "current")
+		})
+	}
 }

@@ -192,8 +192,17 @@ func (g *Git) Lacks(ctx context.Context, commit, accept string) error {
 	}
 	return &RewrittenError{
 		Where: g.String(), What: fmt.Sprintf("%s, and commit %s, which was its tip before, is no part of it: entries are missing", now, commit),
-		Fix: fmt.Sprintf("to have them back, from a clone that has that commit, or the Git server's backup: git push --force %s %s:%s; if it was meant: %s", g.remote, commit, localRef, accept),
+		Fix: fmt.Sprintf("to have them back, from a clone that has that commit, or the Git server's backup: %s; if it was meant: %s", g.bring(commit, tip), accept),
 	}
+}
+
+// bring is the command that adds a commit to the branch again, to what others have added to that since.
+func (g *Git) bring(commit string, tip plumbing.Hash) string {
+	if tip.IsZero() {
+		return fmt.Sprintf("git push %s %s:%s", g.remote, commit, localRef)
+	}
+	return fmt.Sprintf("git fetch %[1]s %[2]s && git switch --detach %[3]s && git merge --allow-unrelated-histories -m 'Restore records' FETCH_HEAD && git push %[1]s HEAD:%[2]s && git switch -",
+		g.remote, localRef, commit)
 }
 
 func (g *Git) trackRef() plumbing.ReferenceName {

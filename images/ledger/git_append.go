@@ -114,11 +114,9 @@ func (g *Git) continues(ctx context.Context, seen, tip plumbing.Hash) error {
 	if tip.IsZero() {
 		accept = fmt.Sprintf("git update-ref -d %s; git update-ref -d %s", seenRef, g.trackRef())
 	}
+	back := g.bring(seen.String(), tip)
 	rewritten := func(format string, args ...any) error {
-		return &RewrittenError{
-			Where: g.String(), What: fmt.Sprintf(format, args...),
-			Fix: fmt.Sprintf("to have the old state back: git push --force %s %s:%s; if it was meant: %s", g.remote, seen, localRef, accept),
-		}
+		return &RewrittenError{Where: g.String(), What: fmt.Sprintf(format, args...), Fix: fmt.Sprintf("to have the old state back: %s; if it was meant: %s", back, accept)}
 	}
 	if tip.IsZero() {
 		return rewritten("it is gone, and its last known tip is %s", seen)
@@ -131,18 +129,23 @@ func (g *Git) continues(ctx context.Context, seen, tip plumbing.Hash) error {
 	if err != nil {
 		return err
 	}
+	reached, err := g.reachesWhole(ctx, tip, seen)
+	if err != nil {
+		return err
+	}
 	path, err := g.lost(ctx, before, now)
 	switch {
 	case err != nil:
 		return err
 	case path != "":
+		if reached { // a commit on top has removed it, and a merge would not bring it back
+			back = fmt.Sprintf("git push --force %s %s:%s", g.remote, seen, localRef)
+		}
 		return rewritten("%s is not as it was (tip %s, last known tip %s)", path, tip, seen)
+	case !reached:
+		return rewritten("its last known tip %s is no part of its history any more (tip %s)", seen, tip)
 	}
-	reached, err := g.reachesWhole(ctx, tip, seen)
-	if err == nil && !reached {
-		err = rewritten("its last known tip %s is no part of its history any more (tip %s)", seen, tip)
-	}
-	return err
+	return nil
 }
 
 // remember notes the remote's tip, unless another run of this clone has noted a later one.

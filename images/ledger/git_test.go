@@ -218,10 +218,8 @@ func TestGitRewritten(t *testing.T) {
 				require.Equal(t, []string{one.Path, two.Path}, paths(t, g, ""))
 
 				back, on, _ := strings.Cut(strings.TrimPrefix(rewritten.Fix, "to have the old state back: "), "; if it was meant: ")
-				fix := map[string]string{"back": back, "on": on}[way]
-				for _, command := range strings.Split(fix, "; ") {
-					run(t, dir, strings.Fields(command)[1:]...)
-				}
+				shell(t, dir, map[string]string{"back": back, "on": on}[way])
+				require.Equal(t, "main", run(t, dir, "branch", "--show-current"))
 				g = open(t, dir)
 				require.NoError(t, g.Append(t.Context(), "three", []ledger.Entry{three}))
 				require.Contains(t, paths(t, g, ""), three.Path)

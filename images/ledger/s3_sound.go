@@ -131,7 +131,7 @@ func (s *S3) Tip() string {
 func (s *S3) Lacks(ctx context.Context, tip, accept string) error {
 	at, err := parsePosition(tip)
 	if err != nil {
-		return err
+		return &RewrittenError{Where: s.String(), What: err.Error(), Fix: "to go on without it: " + accept}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
