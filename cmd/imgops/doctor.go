@@ -24,7 +24,8 @@ func doctorCommand(a *app) *cobra.Command {
 		Short: "Find out whether everything that a run needs is there, and say how to get what is not",
 		Long: "doctor looks, without changing anything, for what a build, its verification and a promotion would need: a fleet without\n" +
 			"mistakes, the programs on this computer, credentials that lead to every account and may read there, the network of build\n" +
-			"machines, pinned base images, the main branch, and the ledger. It names all that is missing in one run, and exits 1 then.",
+			"machines, pinned base images, the main branch, and the ledger: whether it is whole, has what the build account has seen of\n" +
+			"it, and may be written to. It names all that is missing in one run, and exits 1 then.",
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return a.runDoctor(c.Context()) },
 	}
@@ -190,12 +191,7 @@ func (s *session) examineGit(ctx context.Context, found *findings) {
 	main := s.mainRef()
 	_, err := s.repo.Resolve(ctx, main)
 	found.add("main branch", main, err)
-	if s.ledger.off() {
-		return
+	if !s.ledger.off() {
+		s.examineLedger(ctx, found)
 	}
-	store, err := s.ledgerStore(ctx, s.repo, s.fleet.Config, s.clouds)
-	if err == nil {
-		err = store.Ready(ctx)
-	}
-	found.add("ledger", s.fleet.Config.Ledger.Store, err)
 }

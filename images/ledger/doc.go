@@ -34,5 +34,12 @@
 // it is not let in and there is a git command, that one fetches and pushes instead, for it knows what go-git does not: the
 // extraheader of actions/checkout, core.sshCommand, ssh_config, client certificates. It only carries objects.
 //
+// # S3
+//
+// Below the prefix are the entries, and log/NUMBER.json: pages that name the entries with their sums, and the page before with
+// its own (s3_log.go says which one that is). Entries are written first, then the page, then the tip in the build account; each is
+// only ever added, so whoever is interrupted leaves at most entries that no page names yet, and the next writer does that. What
+// a page names and is not there as it was is a *RewrittenError.
+//
 // The package knows no role definitions, no machines and no pointers: cmd/imgops writes records of what was done.
 package ledger

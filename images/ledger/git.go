@@ -163,48 +163,6 @@ func (g *Git) String() string {
 	return "branch " + Branch + " of " + g.remote
 }
 
-// Tip is the remote's tip as it was seen last: after a Sync, Ready or Append the one that was found good or made. "" when there
-// is none, or no remote.
-func (g *Git) Tip() string {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if tip := g.tip(seenRef); g.via != nil && !tip.IsZero() {
-		return tip.String()
-	}
-	return ""
-}
-
-// Lacks is a *RewrittenError when a commit that was the tip once is no part of the branch as it was seen last. accept is how
-// to have that forgotten.
-func (g *Git) Lacks(ctx context.Context, commit, accept string) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	tip := g.tip(seenRef)
-	if g.via == nil {
-		return nil
-	}
-	if reached, err := g.reachesWhole(ctx, tip, plumbing.NewHash(commit)); err != nil || reached {
-		return err
-	}
-	now := "it is gone"
-	if !tip.IsZero() {
-		now = "its tip is " + tip.String()
-	}
-	return &RewrittenError{
-		Where: g.String(), What: fmt.Sprintf("%s, and commit %s, which was its tip before, is no part of it: entries are missing", now, commit),
-		Fix: fmt.Sprintf("to have them back, from a clone that has that commit, or the Git server's backup: %s; if it was meant: %s", g.bring(commit, tip), accept),
-	}
-}
-
-// bring is the command that adds a commit to the branch again, to what others have added to that since.
-func (g *Git) bring(commit string, tip plumbing.Hash) string {
-	if tip.IsZero() {
-		return fmt.Sprintf("git push %s %s:%s", g.remote, commit, localRef)
-	}
-	return fmt.Sprintf("git fetch %[1]s %[2]s && git switch --detach %[3]s && git merge --allow-unrelated-histories -m 'Restore records' FETCH_HEAD && git push %[1]s HEAD:%[2]s && git switch -",
-		g.remote, localRef, commit)
-}
-
 func (g *Git) trackRef() plumbing.ReferenceName {
 	return plumbing.NewRemoteReferenceName(g.remote, Branch)
 }
