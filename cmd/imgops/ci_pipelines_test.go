@@ -3,9 +3,9 @@ package main
 import (
 	"bytes"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -105,10 +105,14 @@ func TestPipelineStructure(t *testing.T) {
 	}{
 		{"github", ".github/workflows/imgops.yml", "jobs.ci.steps.0.with.fetch-depth", 0},
 		{"github", ".github/workflows/imgops.yml", "permissions.id-token", "write"},
+		{"github", ".github/workflows/imgops.yml", "jobs.ci.steps.4.if", // head.repo.fork is also true where the repository is a fork itself
+			"${{ !github.event.pull_request || github.event.pull_request.head.repo.full_name == github.repository }}"},
+		{"github", ".github/workflows/imgops.yml", "jobs.ci.steps.4.with.role-duration-seconds", 3600},
 		{"github", ".github/workflows/imgops.yml", "permissions.contents", "write"},
 		{"github", ".github/workflows/imgops.yml", "on.push.branches.0", "main"},
 		{"github", ".github/workflows/imgops.yml", "concurrency.cancel-in-progress", "${{ github.event_name == 'pull_request' }}"},
 		{"gitlab", ".gitlab/imgops.yml", ".imgops.variables.GIT_DEPTH", "0"},
+		{"gitlab", ".gitlab/imgops.yml", ".imgops.timeout", "2h"}, // the token's time, too
 		{"gitlab", ".gitlab/imgops.yml", ".imgops.id_tokens.IMGOPS_AWS_TOKEN.aud", "https://gitlab.com"},
 		{"gitlab", ".gitlab-ci.yml", "include.0.local", gitlabFile},
 		{"gitlab", ".gitlab-ci.yml", "pull-request.extends", ".imgops"},
@@ -144,6 +148,48 @@ func TestPipelineStructure(t *testing.T) {
 			}
 			require.Equal(t, tt.want, got)
 		})
+	}
+}
+
+// TestCredentialsLast: what a job gets has to last as long as the job may, or as long as an IAM role's sessions do by default.
+func TestCredentialsLast(t *testing.T) {
+	var azure struct{ Variables map[string]int }
+	require.NoError(t, yaml.Unmarshal([]byte(rendered(t, "azure", "")["azure-pipelines.yml"]), &azure))
+	require.Equal(t, map[string]int{"aws.rolecredential.maxduration": 3600}, azure.Variables)
+	for _, text := range rendered(t, "buildkite", "") {
+		var file struct {
+			Steps []struct {
+				Command string
+				Minutes int `yaml:"timeout_in_minutes"`
+			}
+		}
+		require.NoError(t, yaml.Unmarshal([]byte(text), &file))
+		for _, step := range file.Steps {
+			found := regexp.MustCompile(`--lifetime ([0-9]+) `).FindStringSubmatch(step.Command)
+			require.Len(t, found, 2)
+			seconds, err := strconv.Atoi(found[1])
+			require.NoError(t, err)
+			require.GreaterOrEqual(t, seconds, 60*step.Minutes)
+			require.LessOrEqual(t, seconds, 7200, "Buildkite's limit")
+		}
+	}
+}
+
+// TestCodeBuildShellGoesOn: CodeBuild runs the commands of a phase in one shell, and those of finally after them.
+func TestCodeBuildShellGoesOn(t *testing.T) {
+	var spec struct {
+		Phases map[string]struct{ Commands []string }
+	}
+	require.NoError(t, yaml.Unmarshal([]byte(rendered(t, "codebuild", "")["buildspec.yml"]), &spec))
+	commands := spec.Phases["build"].Commands
+	require.Len(t, commands, 1)
+	dir := t.TempDir()
+	for code, want := range map[string]string{"0": "0 goes on\n", "3": "3 goes on\n"} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "imgops"), []byte("#!/bin/sh\nexit "+code+"\n"), 0o755))
+		env := append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "IMGOPS_JOB=ci")
+		out, err := runTool(t, dir, env, "sh", "-c", commands[0]+"\necho $? goes on")
+		require.NoError(t, err)
+		require.Equal(t, want, out)
 	}
 }
 
@@ -208,115 +254,8 @@ func TestPipelinesPushTheLedger(t *testing.T) {
 			require.Contains(t, all, "branch imgops-ledger", system)
 			if system == "buildkite" && image != "" {
 				require.Equal(t, 4, strings.Count(all, "mount-ssh-agent: true"), "each step's container")
+				require.Equal(t, 4, strings.Count(all, "safe.directory"), "whose user is not the agent's")
 			}
 		}
 	}
-}
-
-func TestJenkinsfile(t *testing.T) {
-	for _, image := range []string{"", "registry.example.com/imgops:1.2"} {
-		file := rendered(t, "jenkins", image)["Jenkinsfile"]
-		depth := 0
-		for _, c := range file {
-			depth += strings.Count("{[(", string(c)) - strings.Count("}])", string(c))
-			require.GreaterOrEqual(t, depth, 0)
-		}
-		require.Zero(t, depth)
-		require.Contains(t, file, "abortPrevious: env.BRANCH_NAME != 'main'")
-		require.Regexp(t, `when \{ not \{ triggeredBy 'TimerTrigger' \} \}\s+steps \{\s+withCredentials[^\n]+\s+sh 'imgops ci `, file)
-		require.Contains(t, rendered(t, "jenkins", "")["Jenkinsfile"], "agent { label 'imgops' }")
-	}
-}
-
-// proposals finds the shell script with which each system pushes new base images.
-func proposals(t *testing.T, system string) string {
-	t.Helper()
-	if system == "jenkins" {
-		found := regexp.MustCompile(`(?s)sh '''(.*?)'''`).FindStringSubmatch(rendered(t, system, "")["Jenkinsfile"])
-		require.Len(t, found, 2)
-		return "imgops update --pull-request .imgops/update.md\n" + found[1]
-	}
-	var script string
-	for _, data := range rendered(t, system, "") {
-		var doc yaml.Node
-		require.NoError(t, yaml.Unmarshal([]byte(data), &doc))
-		walkNodes(&doc, func(n *yaml.Node) {
-			text := n.Value
-			if n.Kind == yaml.SequenceNode { // lines of one script
-				var lines []string
-				for _, line := range n.Content {
-					for line.Kind == yaml.AliasNode {
-						line = line.Alias
-					}
-					lines = append(lines, line.Value)
-				}
-				text = strings.Join(lines, "\n")
-			}
-			if strings.Contains(text, "imgops update") && strings.Contains(text, "git push") && len(text) > len(script) {
-				script = text
-			}
-		})
-	}
-	require.NotEmpty(t, script)
-	if system == "buildkite" {
-		script = strings.ReplaceAll(script, "$$", "$")
-	}
-	return script
-}
-
-func walkNodes(n *yaml.Node, visit func(*yaml.Node)) {
-	visit(n)
-	for _, c := range n.Content {
-		walkNodes(c, visit)
-	}
-}
-
-// TestProposalScripts runs each system's script in a clone, with programs of other sites replaced: a changed lock is on
-// the branch imgops-update afterwards, also when the script runs again, and an unchanged one makes no branch.
-func TestProposalScripts(t *testing.T) {
-	for _, system := range ciSystems() {
-		t.Run(system, func(t *testing.T) {
-			script := proposals(t, system)
-			dir := t.TempDir()
-			origin, clone, tools := filepath.Join(dir, "origin.git"), filepath.Join(dir, "clone"), filepath.Join(dir, "bin")
-			env := append(os.Environ(), "PATH="+tools+":"+os.Getenv("PATH"), "HOME="+dir, "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL="+filepath.Join(dir, "gitconfig"),
-				"CI_SERVER_HOST=gitlab.example.com", "CI_PROJECT_PATH=acme/fleet", "TRAVIS_REPO_SLUG=acme/fleet", "IMGOPS_TOKEN=t", "IMGOPS_JOB=maintain",
-				"AWS_WEB_IDENTITY_TOKEN_FILE="+filepath.Join(dir, "token"), "BUILDKITE_JOB_ID="+filepath.Base(dir), "GIT_AUTHOR_NAME=t", "GIT_COMMITTER_NAME=t",
-				"GIT_AUTHOR_EMAIL=t@example.com", "GIT_COMMITTER_EMAIL=t@example.com")
-			sh := func(where, text string) string {
-				cmd := exec.CommandContext(t.Context(), "sh", "-e", "-c", text)
-				cmd.Dir, cmd.Env = where, env
-				out, err := cmd.CombinedOutput()
-				require.NoError(t, err, "%s\n%s", text, out)
-				return string(out)
-			}
-			require.NoError(t, os.Mkdir(tools, 0o755))
-			for _, name := range []string{"imgops", "gh", "go", "apt-get", "buildkite-agent", "travis_terminate"} {
-				body := "#!/bin/sh\nexit 0\n"
-				if name == "imgops" {
-					body = "#!/bin/sh\nif [ \"$1\" = update ] && [ -e new-lock ]; then cat new-lock > imgops.lock; mkdir -p .imgops; printf 'Update\\n\\nbases\\n' > \"$3\"; fi\n"
-				}
-				require.NoError(t, os.WriteFile(filepath.Join(tools, name), []byte(body), 0o755))
-			}
-			sh(dir, "git config --global init.defaultBranch main && git config --global receive.advertisePushOptions true\n"+
-				"git config --global url."+origin+".insteadOf https://oauth2:t@gitlab.example.com/acme/fleet.git\n"+
-				"git config --global --add url."+origin+".insteadOf https://x-access-token:t@github.com/acme/fleet.git\n"+
-				"git init -q --bare origin.git && git clone -q origin.git clone 2>/dev/null && cd clone && printf 'new-lock\\n.imgops\\n' > .gitignore && git add . &&"+
-				"git commit -qm one && git push -q origin main")
-			sh(clone, exitAsSubshell(script))
-			require.NotContains(t, sh(origin, "git branch"), "imgops-update", "no new image, no branch")
-			for _, lock := range []string{"one", "two"} { // also over the branch of the week before
-				require.NoError(t, os.WriteFile(filepath.Join(clone, "new-lock"), []byte(lock+"\n"), 0o644))
-				sh(clone, "git switch -q main")
-				sh(clone, exitAsSubshell(script))
-				require.Equal(t, lock+"\n", sh(origin, "git show imgops-update:imgops.lock"))
-				require.Equal(t, "1\n", sh(origin, "git rev-list --count main..imgops-update"))
-			}
-		})
-	}
-}
-
-// exitAsSubshell keeps a script's exit and traps to itself. Travis CI's travis_terminate ends the job.
-func exitAsSubshell(script string) string {
-	return "(" + strings.ReplaceAll(script, "travis_terminate", "exit") + "\n)"
 }

@@ -137,7 +137,7 @@ func TestGitHubRunsTheJobs(t *testing.T) {
 		[]byte("name: nothing\ndescription: does nothing\nruns: {using: composite, steps: [{run: 'true', shell: sh}]}\n"), 0o600))
 	args := []string{"-P", "ubuntu-latest=-self-hosted", "--action-offline-mode", "--no-cache-server", "--pull=false", "--action-cache-path", filepath.Join(w.dir, "act"),
 		"-e", filepath.Join(w.dir, "event.json"), "--concurrent-jobs", "1"}
-	for _, action := range []string{"actions/checkout@v5", "actions/setup-go@v6", "actions/upload-artifact@v4", "aws-actions/configure-aws-credentials@v5"} {
+	for _, action := range []string{"actions/checkout@v5", "actions/setup-go@v6", "actions/upload-artifact@v6", "aws-actions/configure-aws-credentials@v6"} {
 		require.Contains(t, files[".github/workflows/imgops.yml"], "uses: "+action)
 		args = append(args, "--local-repository", action+"="+nothing)
 	}
