@@ -142,10 +142,26 @@ func lintJenkinsfile(file string) error {
 	return checkJenkins("pipeline", pipelines[0])
 }
 
+// fannedJenkinsfile is the Jenkinsfile with the fan-out that its comment tells of.
+func fannedJenkinsfile(t *testing.T, file string) string {
+	t.Helper()
+	var steps []string
+	for line := range strings.Lines(file) {
+		if rest, ok := strings.CutPrefix(line, "//   "); ok {
+			steps = append(steps, strings.TrimRight(rest, "\n"))
+		}
+	}
+	require.Greater(t, len(steps), 5)
+	const step = "sh 'imgops ci --summary .imgops/summary.md'"
+	require.Equal(t, 1, strings.Count(file, step))
+	return strings.Replace(file, step, strings.Join(steps, "\n"), 1)
+}
+
 func TestJenkinsfile(t *testing.T) {
 	for _, image := range []string{"", "registry.example.com/imgops:1.2"} {
 		file := rendered(t, "jenkins", image)["Jenkinsfile"]
 		require.NoError(t, lintJenkinsfile(file))
+		require.NoError(t, lintJenkinsfile(fannedJenkinsfile(t, file)))
 		require.Contains(t, file, "abortPrevious: env.BRANCH_NAME != 'main'")
 		require.Regexp(t, `when \{ not \{ triggeredBy 'TimerTrigger' \} \}\s+steps \{\s+withCredentials[^\n]+\s+sh 'imgops ci `, file)
 		require.Regexp(t, `withCredentials\(\[gitUsernamePassword[^\n]+\s+sh 'git fetch -q origin \+refs/heads/main:refs/remotes/origin/main'`, file)

@@ -37,6 +37,8 @@ type fan struct {
 	before []string   // the command with its global flags
 	after  []string   // flags of ci that every job gets
 	step   *yaml.Node // the mapping of what Buildkite's steps have in common; nil without
+
+	interruptible bool // the CI system may end the jobs when there is a newer commit: not main's
 }
 
 // matrixFormats are the forms that --matrix can print.
@@ -56,7 +58,7 @@ func checkMatrix(c *cobra.Command, o *ciOptions) error {
 
 // printMatrix prints the roles that need work as jobs of a CI system. It starts nothing.
 func (j *ciJob) printMatrix(ctx context.Context) error {
-	f := fan{before: []string{"imgops"}, after: j.passed()}
+	f := fan{before: []string{"imgops"}, after: j.passed(), interruptible: !j.promote}
 	if dir := j.set.Dir; dir != "." {
 		f.before = append(f.before, "-C", dir)
 	}

@@ -59,14 +59,16 @@ func (f fan) github() ([]byte, error) {
 const gitlabFile = ".gitlab/imgops.yml"
 
 type gitlabJob struct {
-	Extends string              `yaml:"extends,omitempty"`
-	Needs   []string            `yaml:"needs"`
-	Rules   []map[string]string `yaml:"rules"`
-	Script  []string            `yaml:"script"`
+	Extends       string              `yaml:"extends,omitempty"`
+	Interruptible bool                `yaml:"interruptible"`
+	Needs         []string            `yaml:"needs"`
+	Rules         []map[string]string `yaml:"rules"`
+	Script        []string            `yaml:"script"`
 }
 
 // gitlab is a child pipeline (https://docs.gitlab.com/ci/pipelines/downstream_pipelines/#dynamic-child-pipelines). The
-// jobs have rules because those without run in no merge request's pipeline.
+// jobs have rules because those without run in no merge request's pipeline. A newer commit ends the jobs of a child that are
+// interruptible, and not because those of its parent are (https://gitlab.com/gitlab-org/gitlab/-/issues/208411).
 func (f fan) gitlab() ([]byte, error) {
 	always := []map[string]string{{"when": "on_success"}}
 	var doc yaml.Node
@@ -80,9 +82,11 @@ func (f fan) gitlab() ([]byte, error) {
 		doc.Content = append(doc.Content, &k, &v)
 		return nil
 	}
-	err := add("workflow", map[string]any{"rules": []map[string]string{{"when": "always"}}})
+	err := add("workflow", map[string]any{
+		"auto_cancel": map[string]string{"on_new_commit": "interruptible"}, "rules": []map[string]string{{"when": "always"}},
+	})
 	if len(f.levels) == 0 && err == nil { // a pipeline without jobs is an error
-		err = add("nothing to do", gitlabJob{Needs: []string{}, Rules: always, Script: []string{"echo no role needs work"}})
+		err = add("nothing to do", gitlabJob{Interruptible: f.interruptible, Needs: []string{}, Rules: always, Script: []string{"echo no role needs work"}})
 		return yamlBytes(&doc, err)
 	}
 	if err == nil {
@@ -90,7 +94,7 @@ func (f fan) gitlab() ([]byte, error) {
 	}
 	for _, l := range f.levels {
 		for _, j := range l.Jobs {
-			job := gitlabJob{Extends: ".imgops", Needs: []string{}, Rules: always, Script: []string{f.command(j.Role, j.Level)}}
+			job := gitlabJob{Extends: ".imgops", Interruptible: f.interruptible, Needs: []string{}, Rules: always, Script: []string{f.command(j.Role, j.Level)}}
 			if j.Parent != "" {
 				job.Needs = []string{gitlabName(j.Parent)}
 			}

@@ -61,8 +61,18 @@ func TestFanOutsKeepTheOrder(t *testing.T) {
 			var job gitlabJob
 			require.NoError(t, node.Decode(&job))
 			require.Equal(t, []string{"imgops base"}, job.Needs)
+			require.False(t, job.Interruptible, "main's")
 			require.Equal(t, []string{"imgops ci --role " + strings.TrimPrefix(name, "imgops ") + " --level 1"}, job.Script)
 		}
+	}
+}
+
+func TestGitLabMayEndTheJobsOfAMergeRequest(t *testing.T) {
+	for _, levels := range [][]fanLevel{nil, byLevel([]fanJob{{Role: "web"}})} {
+		out, err := fan{levels: levels, interruptible: true}.gitlab()
+		require.NoError(t, err)
+		require.Contains(t, string(out), "on_new_commit: interruptible\n")
+		require.Equal(t, 1, strings.Count(string(out), "  interruptible: true\n"), "%s", out)
 	}
 }
 

@@ -206,9 +206,11 @@ func TestJenkinsFanOutRuns(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{
 		"fan.groovy": fanOut(t, "jenkins", nil), "Jenkinsfile": rendered(t, "jenkins", "")["Jenkinsfile"], "Jenkinsfile.docker": rendered(t, "jenkins", "a/b:1")["Jenkinsfile"],
+		"Jenkinsfile.fan": fannedJenkinsfile(t, rendered(t, "jenkins", "")["Jenkinsfile"]),
 		"run.groovy": `
 new GroovyShell().parse(new File('Jenkinsfile'))
 new GroovyShell().parse(new File('Jenkinsfile.docker'))
+new GroovyShell().parse(new File('Jenkinsfile.fan'))
 def steps = [env: [IMGOPS_AGENT: 'imgops'], scm: 'scm',
     node: { String label, Closure c -> assert label == 'imgops'; c() }, checkout: { s -> assert s == 'scm' },
     stage: { String name, Closure c -> println name; c() }, parallel: { Map m -> m.each { k, c -> println k; c() } },

@@ -43,6 +43,8 @@ func brokenPipelines() map[string][]brokenPipeline {
 			{"jobs of the fan-out", "timeout: 2h", "timeouts: 2h"},
 			{"fan-out", "  needs: []", "  needs: none"},
 			{"jobs of the fan-out", "  script:", "  scripts:"},
+			{"fan-out", "on_new_commit: interruptible", "on_new_commit: sometimes"},
+			{"fan-out", "interruptible: false", "interruptible: never"},
 			{"fan-out", "when: on_success", "when: on_succes"},
 			{"fan-out of nothing", "script:", "scripts:"},
 		},
