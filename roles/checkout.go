@@ -19,6 +19,7 @@ type checkout struct {
 	repo    *Repo
 	index   *gitIndex
 	modes   diskModes
+	eol     *lineEnds
 	unborn  bool // there is no commit: what is not tracked may be what the first one will hold
 	ignores *ignores
 	names   *listings
@@ -55,6 +56,7 @@ func (r *Repo) checkout(ctx context.Context) (_ *tree, _ map[plumbing.Hash]strin
 		repo: r, index: idx, disk: map[plumbing.Hash]string{}, ignores: newIgnores(r, set), names: names, root: disk,
 		unborn: errors.Is(headErr, plumbing.ErrReferenceNotFound),
 		modes:  diskModes{exec: set.on("filemode"), links: set.on("symlinks")},
+		eol:    &lineEnds{repo: r, settings: set},
 	}
 	tracked := idx.entries
 	if r.prefix != "" {
@@ -217,7 +219,7 @@ func (c *checkout) changed(into *pending, rel string, stat diskStat, mode filemo
 	if err != nil {
 		return ignoreMissing(err)
 	}
-	if id != known && c.smudged(known, rel, stat) {
+	if id != known && (c.smudged(known, rel, stat) || c.eol.stored(known, rel, stat)) {
 		id = known
 	}
 	into.add(entry{name: path.Base(rel), mode: mode, id: id}, nil)

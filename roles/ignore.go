@@ -64,15 +64,11 @@ func (g *ignores) patterns(dir string) (patterns []gitignore.Pattern, err error)
 
 // global reads core.excludesFile, or where Git looks without it, and .git/info/exclude.
 func (g *ignores) global() ([]gitignore.Pattern, error) {
-	file, _ := g.settings.core("excludesfile")
-	home, _ := os.UserHomeDir()
-	if rest, ok := strings.CutPrefix(file, "~/"); ok {
-		file = filepath.Join(home, rest)
-	}
-	if file == "" {
+	file, ok := g.settings["excludesfile"]
+	if !ok {
 		file = filepath.Join(userConfigDir(), "git", "ignore")
 	}
-	patterns, err := readPatterns(file, nil)
+	patterns, err := readPatterns(expandHome(file), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -81,6 +77,9 @@ func (g *ignores) global() ([]gitignore.Pattern, error) {
 }
 
 func readPatterns(file string, domain []string) ([]gitignore.Pattern, error) {
+	if file == "" { // core.excludesFile can say that there is none
+		return nil, nil
+	}
 	data, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrInvalid) {
 		return nil, nil

@@ -10,34 +10,49 @@ import (
 	"github.com/go-git/go-git/v5/config"
 )
 
-// settings are Git's for this repository, the strongest first: of the working tree, the repository, the user, the system
-// (git-config(1), FILES). Files that those include are not read.
-type settings []*config.Config
+// settings are Git's of the section "core" for this repository, by key in lower case: of the system, the user, the
+// repository, the working tree and the environment, of which the later ones count more, each with the files that it
+// includes (git-config(1), FILES and INCLUDES).
+type settings map[string]string
 
+// settings reads them; local is what the repository's own file says.
 func (r *Repo) settings(local *config.Config) settings {
-	list := settings{local}
-	add := func(file string) bool {
-		data, err := os.ReadFile(file)
-		if err != nil {
-			return false // Git goes on without files that it cannot read, too
-		}
-		c := config.NewConfig()
-		if c.Unmarshal(data) != nil {
-			return false
-		}
-		list = append(list, c)
-		return true
+	s := &settingsReader{repo: r, local: local.Raw, values: settings{}}
+	for _, file := range slices.Backward(userSettings()) {
+		s.file(file, 0)
 	}
-	if add(filepath.Join(r.gitDir, "config.worktree")) {
-		slices.Reverse(list)
+	if local.Raw.HasSection("include") || local.Raw.HasSection("includeIf") {
+		s.file(filepath.Join(commonDir(r.gitDir), "config"), 0)
+	} else {
+		s.take(local.Raw)
 	}
-	for _, file := range userSettings() {
-		add(file)
+	if name := filepath.Join(r.gitDir, "config.worktree"); exists(name) && r.hasWorktreeSettings() {
+		s.file(name, 0)
 	}
-	return list
+	s.environment()
+	return s.values
 }
 
-// userSettings are the files of the user and the system.
+// hasWorktreeSettings says whether Git reads the working tree's own file. The extension is hidden from go-git.
+func (r *Repo) hasWorktreeSettings() bool {
+	storage, ok := r.git.Storer.(lenientStorage)
+	if !ok {
+		return true
+	}
+	c, err := storage.Storage.Config()
+	if err != nil {
+		return false
+	}
+	on, known := gitBool(c.Raw.Section("extensions").Option("worktreeConfig"))
+	return on && known
+}
+
+func exists(name string) bool {
+	_, err := os.Stat(name)
+	return err == nil
+}
+
+// userSettings are the files of the user and the system, the strongest first.
 func userSettings() []string {
 	var files []string
 	if file, ok := os.LookupEnv("GIT_CONFIG_GLOBAL"); ok {
@@ -64,20 +79,10 @@ func userConfigDir() string {
 	return filepath.Join(home, ".config")
 }
 
-// core gives a setting of the section "core"; ok is false where it is set nowhere.
-func (s settings) core(key string) (value string, ok bool) {
-	for _, c := range s {
-		if section := c.Raw.Section("core"); section.HasOption(key) {
-			return section.Option(key), true
-		}
-	}
-	return "", false
-}
-
-// on says whether a setting of the section "core" that is on by default is on.
+// on says whether a setting that is on by default is on.
 func (s settings) on(key string) bool {
-	value, ok := s.core(key)
-	if !ok || value == "" { // a key without a value is on
+	value := s[key]
+	if value == "" { // a key without a value is on
 		return true
 	}
 	on, known := gitBool(value)
