@@ -125,6 +125,9 @@ func TestPipelineStructure(t *testing.T) {
 		{"bitbucket", "bitbucket-pipelines.yml", "pipelines.custom.maintain.0.step.oidc", true},
 		{"circleci", ".circleci/config.yml", "jobs.ci.steps.0.checkout.method", "full"},
 		{"circleci", ".circleci/config.yml", "workflows.imgops.jobs.0.ci.context", "imgops"},
+		// pipeline.trigger_source has no support since 2026-08-01 (https://circleci.com/docs/reference/variables/).
+		{"circleci", ".circleci/config.yml", "workflows.imgops.unless.equal.1", "<< pipeline.trigger.type >>"},
+		{"circleci", ".circleci/config.yml", "workflows.maintain.when.equal.0", "schedule"},
 		{"travis", ".travis.yml", "git.depth", false},
 		{"travis", ".travis.yml", "jobs.include.1.if", "type = cron"},
 		{"codebuild", "buildspec.yml", "env.git-credential-helper", "yes"},
