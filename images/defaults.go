@@ -165,15 +165,16 @@ func (q Query) compare(loc Location, v view, tags map[Location]map[string]Image)
 }
 
 // describe tells what a pointer names, and whether that is an available image of this fleet and role, owned by the
-// build account or, for an own copy, by the location's.
+// build account or, for an own copy, by the location's. Of an image that the location does not see, the build account's
+// tags tell what it is.
 func (q Query) describe(ptr Pointer, v view, tags map[Location]map[string]Image) (d Default, good bool) {
 	loc := ptr.Location
 	d = Default{Role: ptr.Role, Account: loc.Account, Region: loc.Region, Image: ptr.Image, PromotedAt: timeOrNil(ptr.Modified)}
-	img, visible := v.seen[ptr.Image]
-	if visible && img.Owner == q.Build.Account && loc.Account != q.Build.Account {
-		img, visible = tags[Location{q.Build.Account, loc.Region}][ptr.Image]
+	img, known := v.seen[ptr.Image]
+	if !known || img.Owner == q.Build.Account && loc.Account != q.Build.Account {
+		img, known = tags[Location{q.Build.Account, loc.Region}][ptr.Image]
 	}
-	ours := visible && img.Owner == img.Location.Account && img.Fleet == q.Fleet && img.Role == ptr.Role
+	ours := known && img.Owner == img.Location.Account && img.Fleet == q.Fleet && img.Role == ptr.Role
 	if !ours {
 		return d, false
 	}

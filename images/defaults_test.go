@@ -2,6 +2,7 @@ package images
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
@@ -66,6 +67,21 @@ func TestCompare(t *testing.T) {
 			require.Equal(t, c.want, got[0].Status)
 			require.Equal(t, consumer, got[0].Location())
 			require.Equal(t, c.pointers["web"].Image, got[0].Image)
+		})
+	}
+	for status, holds := range map[Status]map[string]Hold{StatusDrifted: nil, StatusHeld: {"web": {Role: "web", Reason: "night"}}} {
+		t.Run("rejected, not visible, "+string(status), func(t *testing.T) {
+			rejected := other(func(i *Image) { i.Rejected = "leaks" })
+			v := View{
+				Own:      map[Location][]Image{build: {rejected}},
+				Pointers: map[Location]map[string]Pointer{consumer: pointer("ami-1"), build: {}}, Seen: map[Location]map[string]Image{consumer: {}, build: {}}, Holds: holds,
+			}
+			got := v.DefaultsOf(q, []string{"web"})
+			require.Len(t, got, 1)
+			require.Equal(t, status, got[0].Status)
+			require.Equal(t, "sha256:new", got[0].Digest)
+			require.True(t, strings.HasSuffix(got[0].Note, "rejected: leaks"), got[0].Note)
+			require.Equal(t, status == StatusHeld, strings.Contains(got[0].Note, "; the pointer is drifted; "), got[0].Note)
 		})
 	}
 	t.Run("orphan", func(t *testing.T) {

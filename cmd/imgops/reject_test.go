@@ -1,8 +1,12 @@
 package main
 
 import (
+	"strings"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/stretchr/testify/require"
 
 	"github.com/imgops/imgops/images"
@@ -99,4 +103,35 @@ func TestRejectedParent(t *testing.T) {
 	_, errs = w.do(exitRefused, "ci", "--event", "push")
 	require.Contains(t, errs, "image "+web+" of its digest")
 	require.Len(t, w.images(), 1, "nothing was built")
+}
+
+// TestRejectedAndUnseen: a role is held, its default is rejected, and an account does not see that image any more: list says
+// all of it, there as in the account that does.
+func TestRejectedAndUnseen(t *testing.T) {
+	w := newAPIWorld(t)
+	commit := w.commit("one")
+	one := w.bake()
+	w.do(exitDone, "ci", "--event", "push")
+	w.do(exitDone, "hold", "web", "--reason", "wait for the fix")
+	w.do(exitDone, "reject", one, "--reason", "CVE-2026-1")
+	api, err := w.box.EC2(t.Context(), apiHome)
+	require.NoError(t, err)
+	_, err = api.ModifyImageAttribute(t.Context(), &ec2.ModifyImageAttributeInput{ImageId: &one, LaunchPermission: &types.LaunchPermissionModifications{
+		Remove: []types.LaunchPermission{{UserId: aws.String("333333333333")}},
+	}})
+	require.NoError(t, err)
+	for _, d := range w.requireDefaults(one, "held") {
+		require.Contains(t, d.Note, "wait for the fix")
+		require.Contains(t, d.Note, "; rejected: CVE-2026-1")
+		require.Equal(t, d.Account == "333333333333", strings.Contains(d.Note, "the pointer is drifted"), d.Note)
+		require.NotEmpty(t, d.Digest)
+		require.Equal(t, commit, d.Commit)
+	}
+	out, _ := w.do(exitDone, "list")
+	require.Equal(t, 2, strings.Count(out, "rejected: CVE-2026-1"), out)
+	w.do(exitDone, "release", "web")
+	for _, d := range w.defaults() {
+		require.Equal(t, "rejected: CVE-2026-1", d.Note)
+		require.Equal(t, map[bool]images.Status{true: images.StatusDrifted, false: images.StatusCurrent}[d.Account == "333333333333"], d.Status)
+	}
 }
