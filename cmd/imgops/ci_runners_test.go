@@ -90,6 +90,9 @@ func (w *runnerWorld) calls() []string {
 func TestGitLabRunsTheJobs(t *testing.T) {
 	runner := program(t, "gitlab-ci-local", "npm install -g gitlab-ci-local (it needs Node 22 and rsync)")
 	program(t, "rsync", "apt-get install rsync")
+	if out, err := runTool(t, "", os.Environ(), runner, "--version"); err != nil {
+		t.Skipf("gitlab-ci-local does not start: %.200s", out)
+	}
 	w := newRunnerWorld(t, rendered(t, "gitlab", "registry.example.com/imgops:1.2"))
 	run := func(args ...string) {
 		args = append([]string{"--force-shell-executor", "--no-color", "--home", filepath.Join(w.dir, "home")}, args...)
@@ -200,7 +203,7 @@ func TestBuildkiteAcceptsTheSteps(t *testing.T) {
 // TestJenkinsFanOutRuns runs the script of a fan-out by Groovy, with steps that write down what they are.
 func TestJenkinsFanOutRuns(t *testing.T) {
 	groovy := program(t, "groovy", "apt-get install groovy default-jre-headless")
-	if out, err := exec.CommandContext(t.Context(), groovy, "--version").CombinedOutput(); err != nil {
+	if out, err := runTool(t, "", os.Environ(), groovy, "--version"); err != nil {
 		t.Skipf("groovy does not start: %s", out)
 	}
 	dir := t.TempDir()
