@@ -134,25 +134,35 @@ func TestGitHubRunsTheJobs(t *testing.T) {
 	files[".github/workflows/fan-out.yml"] = strings.NewReplacer("name: imgops", "name: fan-out", "  pull_request:\n", "", "  merge_group:\n", "",
 		"  schedule:\n    - cron: \"17 5 * * 1\"\n", "", "  push:\n    branches: [main]\n", "").Replace(matrixWorkflow(t))
 	w := newRunnerWorld(t, files)
-	nothing := filepath.Join(w.dir, "action")
-	require.NoError(t, os.Mkdir(nothing, 0o755))
-	require.NoError(t, os.WriteFile(filepath.Join(nothing, "action.yml"),
-		[]byte("name: nothing\ndescription: does nothing\nruns: {using: composite, steps: [{run: 'true', shell: sh}]}\n"), 0o600))
+	nothing, credentials, asked := filepath.Join(w.dir, "action"), filepath.Join(w.dir, "credentials"), filepath.Join(w.dir, "asked")
+	for dir, does := range map[string]string{nothing: "true", credentials: "echo asked > " + asked} {
+		require.NoError(t, os.Mkdir(dir, 0o755))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "action.yml"),
+			[]byte("name: stand-in\ndescription: stands in\nruns: {using: composite, steps: [{run: '"+does+"', shell: sh}]}\n"), 0o600))
+	}
 	args := []string{"-P", "ubuntu-latest=-self-hosted", "--action-offline-mode", "--no-cache-server", "--pull=false", "--action-cache-path", filepath.Join(w.dir, "act"),
-		"-e", filepath.Join(w.dir, "event.json"), "--concurrent-jobs", "1"}
-	for _, action := range []string{"actions/checkout@v5", "actions/setup-go@v6", "actions/upload-artifact@v6", "aws-actions/configure-aws-credentials@v6"} {
+		"-e", filepath.Join(w.dir, "event.json"), "--concurrent-jobs", "1", "--env", "GITHUB_REPOSITORY=acme/fleet"}
+	for action, dir := range map[string]string{
+		"actions/checkout@v5": nothing, "actions/setup-go@v6": nothing, "actions/upload-artifact@v6": nothing, "aws-actions/configure-aws-credentials@v6": credentials,
+	} {
 		require.Contains(t, files[".github/workflows/imgops.yml"], "uses: "+action)
-		args = append(args, "--local-repository", action+"="+nothing)
+		args = append(args, "--local-repository", action+"="+dir)
 	}
 	run := func(event, payload, workflow string) {
 		require.NoError(t, os.WriteFile(filepath.Join(w.dir, "event.json"), []byte(payload), 0o600))
 		out, err := runTool(t, w.clone, w.env, runner, append([]string{event, "-W", ".github/workflows/" + workflow}, args...)...)
 		require.NoError(t, err, out)
 	}
+	hadCredentials := func() bool { return os.Remove(asked) == nil }
 	run("push", `{"ref": "refs/heads/main"}`, "imgops.yml")
 	require.Equal(t, []string{"imgops ci"}, w.calls(), "main")
-	run("pull_request", `{"number": 7, "pull_request": {"number": 7, "base": {"ref": "main"}, "head": {"ref": "feature", "repo": {"fork": true}}}}`, "imgops.yml")
-	require.Equal(t, []string{"imgops ci"}, w.calls(), "a fork's, which imgops ci refuses")
+	require.True(t, hadCredentials())
+	for repo, own := range map[string]bool{"someone/fleet": false, "acme/fleet": true} { // fork: acme's is itself one of a public repository
+		run("pull_request", `{"number": 7, "pull_request": {"number": 7, "base": {"ref": "main", "repo": {"full_name": "acme/fleet"}},
+			"head": {"ref": "feature", "repo": {"full_name": "`+repo+`", "fork": true}}}}`, "imgops.yml")
+		require.Equal(t, []string{"imgops ci"}, w.calls(), "it refuses a fork's")
+		require.Equal(t, own, hadCredentials(), repo)
+	}
 	run("schedule", `{"schedule": "17 5 * * 1"}`, "imgops.yml")
 	require.Equal(t, []string{"imgops gc", "imgops update --pull-request .imgops/update.md"}, w.calls())
 
