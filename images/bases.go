@@ -54,8 +54,8 @@ func (b BaseName) matches(img Image) bool {
 	return err == nil && match && img.Architecture == b.Architecture
 }
 
-// Newest finds for each name the newest available image, with one call for all names of an owner. What has none is
-// missing from the map. An owner is always part of the question: a search by name alone can be answered by a stranger's
+// Newest finds for each name the newest available image, with one call for all names of an owner. A deprecated one counts
+// only where there is no other, and EC2 shows those of other owners not at all. What has none is missing from the map. An owner is always part of the question: a search by name alone can be answered by a stranger's
 // image.
 func (c *Catalogue) Newest(ctx context.Context, names ...BaseName) (map[BaseName]Image, error) {
 	owners := map[string][]BaseName{}
@@ -88,12 +88,19 @@ func (c *Catalogue) newestOfOwner(ctx context.Context, owner string, asked []Bas
 	if err != nil {
 		return err
 	}
+	now := time.Now()
+	slices.SortStableFunc(list, func(a, b Image) int { return trueFirst(!a.deprecatedBy(now), !b.deprecatedBy(now)) })
 	for _, n := range asked {
 		if i := slices.IndexFunc(list, n.matches); i >= 0 { // newest first
 			found[n] = list[i]
 		}
 	}
 	return nil
+}
+
+// deprecatedBy says that the image is deprecated at a time.
+func (i Image) deprecatedBy(now time.Time) bool {
+	return !i.Deprecated.IsZero() && !i.Deprecated.After(now)
 }
 
 // BaseWarning says what is the matter with an image that others are built on, or "": it is gone (known is false), cannot
@@ -105,7 +112,7 @@ func BaseWarning(img Image, known bool, now time.Time, maxAge time.Duration) str
 		return "is gone, or no longer shared with the build account"
 	case img.State != string(types.ImageStateAvailable):
 		return "is " + cmp.Or(img.State, "in no state") + ", not available"
-	case !img.Deprecated.IsZero() && !img.Deprecated.After(now):
+	case img.deprecatedBy(now):
 		return "is deprecated since " + img.Deprecated.Format(time.DateOnly)
 	case maxAge > 0 && !img.Created.IsZero() && age > maxAge:
 		return fmt.Sprintf("is %d days old (made on %s), and max_base_age is %s", int(age.Hours()/24), img.Created.Format(time.DateOnly), days(maxAge))

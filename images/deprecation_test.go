@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/imgops/imgops/images"
+	"github.com/imgops/imgops/images/sandbox"
 	"github.com/imgops/imgops/images/sandbox/sandboxtest"
 )
 
@@ -225,4 +226,30 @@ func TestDeprecationIsInterrupted(t *testing.T) {
 		}
 		require.Zero(t, c.clean(t, cleaner), "once is enough")
 	}
+}
+
+// TestNewestIsNotDeprecated: an owner sees its own deprecated images, and they are no bases while there are others.
+func TestNewestIsNotDeprecated(t *testing.T) {
+	// EC2 lets no deprecation begin in the past. This one's clock is behind.
+	c := &clients{sandboxtest.New(t, func(o *sandbox.Options) { o.Clock = func() time.Time { return time.Now().Add(-12 * time.Minute) } })}
+	api, err := c.EC2(t.Context(), buildAt)
+	require.NoError(t, err)
+	name := images.BaseName{Owner: "self", Pattern: "acme-web-*", Architecture: "x86_64"}
+	newest := func() string {
+		found, err := images.NewCatalogue(buildAt, api).Newest(t.Context(), name)
+		require.NoError(t, err)
+		return found[name].Name
+	}
+	at := time.Now().Add(-10 * time.Minute)
+	deprecate := func(img images.Image) {
+		_, err := api.EnableImageDeprecation(t.Context(), &ec2.EnableImageDeprecationInput{ImageId: &img.ID, DeprecateAt: &at})
+		require.NoError(t, err)
+	}
+	a := c.register(t, web("a"))
+	b := c.register(t, web("b"))
+	require.Equal(t, "acme-web-b", newest())
+	deprecate(b)
+	require.Equal(t, "acme-web-a", newest())
+	deprecate(a)
+	require.Equal(t, "acme-web-b", newest(), "there is no other")
 }

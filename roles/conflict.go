@@ -57,7 +57,7 @@ func conflictProblem(file string, data []byte, line int) Problem {
 // conflictFix says how a merge conflict is ended. What imgops has written itself it can write again (see lockHead).
 func conflictFix(file string) string {
 	if file == lockFile {
-		return "keep either side, run `imgops update`, and `git add` the file"
+		return "run `imgops update`, which joins the two sides, and `git add` the file"
 	}
 	return "merge the two versions by hand, delete the marker lines, and `git add` the file"
 }

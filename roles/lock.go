@@ -34,7 +34,7 @@ type LockedBase struct {
 // never stands for a role that was not refreshed yet.
 const never = "never"
 
-const lockHead = `# Written by ` + "`imgops update`" + `. After a merge conflict keep either side and run it again.
+const lockHead = `# Written by ` + "`imgops update`" + `. After a merge conflict run it again: it joins the two sides.
 version: 1
 `
 

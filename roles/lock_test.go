@@ -1,6 +1,7 @@
 package roles
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -77,7 +78,7 @@ func TestLockFit(t *testing.T) {
 
 func TestLockProblems(t *testing.T) {
 	for text, want := range map[string]string{
-		"version: 1\nbases:\n<<<<<<< HEAD\n  a/b/c: {}\n=======\n>>>>>>> x\n": "imgops.lock:3:1: merge conflict marker; keep either side, run `imgops update`",
+		"version: 1\nbases:\n<<<<<<< HEAD\n  a/b/c: {}\n=======\n>>>>>>> x\n": "imgops.lock:3:1: merge conflict marker; run `imgops update`, which joins the two sides",
 		"version: 2\n":                        "imgops.lock:1:10: version 2 is newer",
 		"bases: {}\n":                         `imgops.lock:1:1: imgops.lock has no "version"`,
 		"version: 1\nbases: {x: {ids: {}}}\n": `imgops.lock:2:9: "x" is not a base;`,
@@ -91,6 +92,62 @@ func TestLockProblems(t *testing.T) {
 		require.ErrorAs(t, err, &problems, text)
 		require.Contains(t, err.Error(), want)
 	}
+}
+
+// conflicted is what Git leaves of two files that differ in all lines but the common ones.
+func conflicted(ours, theirs string) string {
+	return lockHead + "\n<<<<<<< HEAD\n" + ours + "||||||| 1234567\nbases: {}\n=======\n" + theirs + ">>>>>>> theirs\n"
+}
+
+func TestMergeLock(t *testing.T) {
+	mine, other := exampleLock(), exampleLock()
+	mine.Set(LockedBase{Key: "a/x/arm64", Image: "x-1", IDs: map[string]string{"us-east-1": "ami-00000000000000009"}})
+	mine.Set(LockedBase{Key: "b/y/x86_64", Image: "y-3", Created: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), IDs: map[string]string{"us-east-1": "ami-00000000000000005"}})
+	mine.SetRefresh("web", time.Date(2026, 2, 2, 0, 0, 0, 0, time.UTC))
+	mine.SetRefresh("a1", time.Date(2026, 2, 3, 0, 0, 0, 0, time.UTC))
+	other.SetRefresh("db", time.Date(2026, 2, 4, 0, 0, 0, 0, time.UTC))
+	other.SetRefresh("b1", time.Time{})
+	want := mine
+	want.Refresh = map[string]time.Time{"web": mine.Refresh["web"], "a1": mine.Refresh["a1"], "db": other.Refresh["db"], "b1": {}}
+	ours, theirs := strings.TrimPrefix(string(mine.Encode()), lockHead), strings.TrimPrefix(string(other.Encode()), lockHead)
+	for name, text := range map[string]string{
+		"":          conflicted(ours, theirs),
+		"reversed":  conflicted(theirs, ours),
+		"one style": strings.Replace(conflicted(ours, theirs), "||||||| 1234567\nbases: {}\n", "", 1),
+		"of DOS":    strings.ReplaceAll(conflicted(ours, theirs), "\n", "\r\n"),
+	} {
+		l, conflict, err := MergeLock([]byte(text), "imgops.lock")
+		require.NoError(t, err, name)
+		require.True(t, conflict)
+		require.Equal(t, string(want.Encode()), string(l.Encode()), name)
+	}
+	_, conflict, err := MergeLock([]byte(exampleLockText), "imgops.lock")
+	require.NoError(t, err)
+	require.False(t, conflict)
+	for _, bad := range []string{
+		conflicted(ours, "refresh: {web: soon}\n"), conflicted(ours, theirs) + "=======\n", conflicted(ours, theirs) + "<<<<<<< HEAD\n",
+		strings.Replace(conflicted(ours, theirs), "=======\n", "=======\n=======\n", 1),
+	} {
+		_, conflict, err = MergeLock([]byte(bad), "imgops.lock")
+		require.True(t, conflict)
+		var problems *ProblemsError
+		require.ErrorAs(t, err, &problems)
+	}
+}
+
+// FuzzMergeLock looks for a conflict that makes the merge panic, or a result that cannot be read.
+func FuzzMergeLock(f *testing.F) {
+	f.Add([]byte(conflicted("refresh: {a: never}\n", "refresh: {a: 2026-01-02, b: never}\n")))
+	f.Add([]byte("<<<<<<< a\n=======\n>>>>>>> b\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		l, conflict, err := MergeLock(data, "imgops.lock")
+		if err != nil || !conflict {
+			return
+		}
+		again, err := ReadLock(l.Encode(), "imgops.lock")
+		require.NoError(t, err, "%s", l.Encode())
+		require.Equal(t, l, again)
+	})
 }
 
 // FuzzLock looks for a lock that does not survive being written and read.

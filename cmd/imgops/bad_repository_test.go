@@ -123,7 +123,7 @@ func TestBadRepository(t *testing.T) {
 		"a lock with conflict markers": {func(d damagedFleet) {
 			d.write("imgops.lock", "version: 1\n<<<<<<< HEAD\n=======\n>>>>>>> other\n")
 			d.save()
-		}, push, exitUsage, "imgops.lock:2:1: merge conflict marker; keep either side, run `imgops update`, and `git add` the file"},
+		}, push, exitUsage, "imgops.lock:2:1: merge conflict marker; run `imgops update`, which joins the two sides, and `git add` the file"},
 		"a lock for another Region": {func(d damagedFleet) {
 			d.write(web, external)
 			d.write("imgops.lock", "version: 1\nbases:\n  136693071363/debian-12-amd64-*/x86_64:\n    image: debian-12-amd64-20260101-1\n    created: 2026-01-01T00:00:00Z\n    ids:\n      eu-west-1: ami-0123456789abcdef0\n")

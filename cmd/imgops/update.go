@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -31,13 +33,14 @@ func updateCommand(a *app) *cobra.Command {
 		Short: "Pin the newest external base images in imgops.lock",
 		Long: "update resolves the external bases of the roles again and rewrites imgops.lock, which is part of the digests: a new base\n" +
 			"is a pull request like any other. With --refresh alone the bases stay. In a sandbox the bases are kept in the sandbox's own\n" +
-			"lock, for imgops.lock is about AWS; stamps are always imgops.lock's.",
+			"lock, for imgops.lock is about AWS; stamps are always imgops.lock's. Where a merge left conflict markers in imgops.lock, update\n" +
+			"joins the two sides and resolves only what they lack.",
 		RunE: func(c *cobra.Command, args []string) error { return a.runUpdate(c.Context(), o, args) },
 	}
 	f := c.Flags()
 	f.StringSliceVar(&o.refresh, "refresh", nil, "stamp the `role`, so that it is built anew from the same definition; can be repeated")
 	f.BoolVar(&o.dryRun, "dry-run", false, "say what is newer, and write nothing")
-	f.BoolVar(&o.detailedExit, "detailed-exitcode", false, "exit 5 when a base is newer or a role was stamped")
+	f.BoolVar(&o.detailedExit, "detailed-exitcode", false, "exit 5 when a base is newer, a role was stamped, or the lock changes otherwise")
 	f.StringVar(&o.pullRequest, "pull-request", "", "write the text of a pull request to this `file`: the title, an empty line, and the body in Markdown")
 	return c
 }
@@ -52,6 +55,7 @@ type update struct {
 	lock   roles.Lock
 	stamps string // of the lock with the stamps: imgops.lock
 	fleets roles.Lock
+	merged bool // imgops.lock had conflict markers
 	report updateReport
 }
 
@@ -60,7 +64,7 @@ func (a *app) runUpdate(ctx context.Context, o *updateOptions, names []string) e
 	if err != nil {
 		return err
 	}
-	if len(names) > 0 || len(o.refresh) == 0 || u.lacks() {
+	if len(names) > 0 || len(o.refresh) == 0 && !u.merged || u.lacks() {
 		if err := u.resolve(ctx); err != nil {
 			return err
 		}
@@ -79,7 +83,7 @@ func (a *app) runUpdate(ctx context.Context, o *updateOptions, names []string) e
 	if err := u.writePullRequest(); err != nil {
 		return err
 	}
-	if o.detailedExit && (len(u.report.Changes) > 0 || len(u.report.Refreshed) > 0) {
+	if o.detailedExit && (u.merged || u.report.Changed || len(u.report.Changes) > 0 || len(u.report.Refreshed) > 0) {
 		return errChanges
 	}
 	return nil
@@ -104,6 +108,10 @@ func (a *app) newUpdate(ctx context.Context, o *updateOptions, names []string) (
 	if err != nil {
 		return nil, err
 	}
+	merged, err := a.mergeLock(filepath.Join(repo.Root(), "imgops.lock"), o.dryRun)
+	if err != nil {
+		return nil, err
+	}
 	fleet, err := repo.LoadWorktree(ctx)
 	if err != nil {
 		return nil, err
@@ -117,7 +125,7 @@ func (a *app) newUpdate(ctx context.Context, o *updateOptions, names []string) (
 	if err != nil {
 		return nil, err
 	}
-	u := &update{app: a, updateOptions: o, fleet: fleet, names: names, stamps: filepath.Join(repo.Root(), "imgops.lock")}
+	u := &update{app: a, updateOptions: o, fleet: fleet, names: names, merged: merged, stamps: filepath.Join(repo.Root(), "imgops.lock")}
 	u.path = u.stamps
 	if sb != nil {
 		u.path = sb.lock(fleet)
@@ -129,6 +137,27 @@ func (a *app) newUpdate(ctx context.Context, o *updateOptions, names []string) (
 	o.refresh = slices.Compact(o.refresh)
 	u.report = updateReport{Lock: u.path, Region: fleet.Config.Build.Region, Changes: []baseChange{}, Refreshed: []stamped{}, Rebuilds: []string{}}
 	return u, err
+}
+
+// mergeLock ends a merge conflict in imgops.lock.
+func (a *app) mergeLock(path string, dryRun bool) (merged bool, err error) {
+	data, err := os.ReadFile(path)
+	if err != nil || dryRun {
+		return false, ignoreNotThere(err)
+	}
+	l, merged, err := roles.MergeLock(data, "imgops.lock")
+	if err != nil || !merged {
+		return false, err
+	}
+	a.note("imgops.lock had conflict markers: joined the two sides; once it is right: git add imgops.lock")
+	return true, writeLock(path, l)
+}
+
+func ignoreNotThere(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // lacks says that a base is not pinned at all: then even a stamp is of no use without it.

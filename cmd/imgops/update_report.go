@@ -110,7 +110,7 @@ func (u *update) print() error {
 		change := ""
 		for _, c := range r.Changes {
 			if c.Base == b.Base {
-				change = "newer than " + c.Old.text()
+				change = map[bool]string{false: "newer than ", true: "older than "}[c.older()] + c.Old.text()
 			}
 		}
 		t.add(b.Base, b.Name, b.IDs[r.Region], when(&b.Created), change)
@@ -122,11 +122,19 @@ func (u *update) print() error {
 		}
 		t.add("refresh of "+role, "", "", when(&at), change)
 	}
+	for _, c := range r.Changes {
+		if c.older() {
+			fmt.Fprintf(u.Stderr, "warning: %s goes back to an older image: its owner offers %s no more (it is deprecated, gone, or no longer shared)\n", c.Base, c.Old.text())
+		}
+	}
 	if len(r.Rebuilds) > 0 {
 		u.note("to be built anew: %s", strings.Join(r.Rebuilds, ", "))
 	}
 	return u.app.print(r, t)
 }
+
+// older says that the base goes back to an image from before: the owner has taken the one that was pinned away.
+func (c baseChange) older() bool { return c.Old != nil && c.New.Created.Before(c.Old.Created) }
 
 func (p *pinnedBase) text() string {
 	if p == nil {
@@ -153,6 +161,11 @@ func (r *updateReport) pullRequest() string {
 	}
 	if len(r.Changes) > 0 {
 		b.WriteString("\n")
+	}
+	for _, c := range r.Changes {
+		if c.older() {
+			fmt.Fprintf(&b, "**%s goes back** to an older image: its owner offers %s no more (it is deprecated, gone, or no longer shared).\n\n", markdown(c.Base), markdown(c.Old.text()))
+		}
 	}
 	if len(r.Refreshed) > 0 {
 		b.WriteString("Built anew from the same definition:\n\n")

@@ -3,7 +3,10 @@ package main
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -12,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/imgops/imgops/images"
+	"github.com/imgops/imgops/images/sandbox"
 )
 
 const publisher = "136693071363"
@@ -166,7 +170,7 @@ func TestRefresh(t *testing.T) {
 
 // TestBaseWarnings has plan warn of a base that is too old, deprecated, and gone.
 func TestBaseWarnings(t *testing.T) {
-	w := newAPIWorld(t)
+	w := newAPIWorld(t, func(o *sandbox.Options) { o.Clock = func() time.Time { return time.Now().Add(-12 * time.Minute) } })
 	w.basesFleet("max_base_age: 1ns\n")
 	base, db := w.publish("debian-12-1"), w.publish("debian-13-1")
 	w.commit("bases")
@@ -196,7 +200,116 @@ func TestBaseWarnings(t *testing.T) {
 	require.Equal(t, []string{"base image " + db.ID + " is gone, or no longer shared with the build account; run: imgops update db"}, warned("db"))
 	require.Empty(t, warned("web"))
 
+	at := time.Now().Add(-10 * time.Minute) // the sandbox's clock is behind that
+	_, err = owner.EnableImageDeprecation(t.Context(), &ec2.EnableImageDeprecationInput{ImageId: aws.String(base.ID), DeprecateAt: &at})
+	require.NoError(t, err)
+	require.Equal(t, []string{"base image " + base.ID + " debian-12-1 is deprecated since " + date(at) + "; run: imgops update web"}, warned("shop"))
+
 	w.basesFleet("max_base_age: 30 days\n")
 	_, errs := w.do(exitUsage, "plan")
 	require.Contains(t, errs, "imgops.yaml:5:15: max_base_age")
+}
+
+// TestUpdateAfterAConflict: two branches add a role each, and stamp it; Git cannot merge the lock, and update can, without
+// bringing anything newer along.
+func TestUpdateAfterAConflict(t *testing.T) {
+	w := newAPIWorld(t)
+	w.basesFleet("")
+	w.publish("debian-12-1")
+	w.publish("debian-13-1")
+	w.publish("ubuntu-1")
+	w.publish("alpine-1")
+	w.commit("bases")
+	w.do(exitDone, "update")
+	w.git("add", "-A")
+	w.git("commit", "-qm", "Pin the bases")
+	for role, base := range map[string]string{"api": "ubuntu-*", "app": "alpine-*"} {
+		w.git("switch", "-qc", role, "main")
+		w.write("roles/"+role+"/image.yaml", `base: {owner: "`+publisher+`", name: "`+base+"\"}\nverify: [{suite: default}]\n")
+		w.write("roles/"+role+"/tasks/main.yml", "- ansible.builtin.ping:\n")
+		w.write("roles/"+role+"/tests/default/true.sh", "#!/bin/sh\ntrue\n")
+		w.do(exitDone, "update", "--refresh", role)
+		w.git("add", "-A")
+		w.git("commit", "-qm", role)
+	}
+	digest := func(role string) string {
+		out, _ := w.do(exitDone, "plan", "-o", "json")
+		for _, p := range decode[[]plannedRole](t, out) {
+			if p.Role == role {
+				return p.Digest
+			}
+		}
+		return ""
+	}
+	w.git("switch", "-q", "app")
+	app := digest("app")
+	w.git("switch", "-q", "api")
+	api := digest("api")
+	w.publish("debian-12-2")
+	merge := exec.Command("git", "merge", "-q", "app")
+	merge.Dir = w.fleet
+	require.Error(t, merge.Run())
+	require.Contains(t, w.read("imgops.lock"), "<<<<<<< ")
+	for _, command := range [][]string{{"plan"}, {"update", "--dry-run"}} {
+		_, errs := w.do(exitUsage, command...)
+		require.Contains(t, errs, "merge conflict marker; run `imgops update`, which joins the two sides, and `git add` the file")
+	}
+	_, errs := w.do(exitChanges, "update", "--detailed-exitcode")
+	require.Contains(t, errs, "imgops.lock had conflict markers: joined the two sides; once it is right: git add imgops.lock")
+	w.git("add", "-A")
+	w.git("commit", "-qm", "Merge app")
+	require.Equal(t, []string{api, app}, []string{digest("api"), digest("app")}, "what the branches have verified")
+	require.NotContains(t, w.read("imgops.lock"), "debian-12-2")
+	w.do(exitChanges, "update", "--dry-run", "--detailed-exitcode")
+}
+
+// TestUpdateGoesBack: the owner of a base deprecates the newest image. EC2 shows it to nobody else any more; update says that
+// what is left is older, and a scheduled job's pull request says it, too.
+func TestUpdateGoesBack(t *testing.T) {
+	var behind atomic.Int64 // minutes that the sandbox's clock is
+	behind.Store(12)
+	w := newAPIWorld(t, func(o *sandbox.Options) {
+		o.Clock = func() time.Time { return time.Now().Add(-time.Duration(behind.Load()) * time.Minute) }
+	})
+	w.basesFleet("")
+	w.publish("debian-13-1")
+	w.publish("debian-12-1")
+	behind.Store(11)
+	newer := w.publish("debian-12-2")
+	w.commit("bases")
+	w.do(exitDone, "update")
+	owner, err := w.box.EC2(t.Context(), newer.Location)
+	require.NoError(t, err)
+	at := time.Now().Add(-10 * time.Minute)
+	_, err = owner.EnableImageDeprecation(t.Context(), &ec2.EnableImageDeprecationInput{ImageId: aws.String(newer.ID), DeprecateAt: &at})
+	require.NoError(t, err)
+	behind.Store(0)
+	text := filepath.Join(t.TempDir(), "pull-request.md")
+	out, errs := w.do(exitChanges, "update", "--detailed-exitcode", "--pull-request", text)
+	require.Contains(t, out, "older than debian-12-2 ("+newer.ID+")")
+	require.Contains(t, errs, "goes back to an older image: its owner offers debian-12-2 ("+newer.ID+") no more")
+	written, err := os.ReadFile(text)
+	require.NoError(t, err)
+	require.Contains(t, string(written), "goes back** to an older image: its owner offers debian-12-2")
+}
+
+// TestLockOfAnotherRegion: the fleet builds elsewhere now; nothing is done before the bases are pinned there.
+func TestLockOfAnotherRegion(t *testing.T) {
+	w := newAPIWorld(t)
+	w.basesFleet("")
+	w.publish("debian-12-1")
+	w.publish("debian-13-1")
+	w.commit("bases")
+	w.do(exitDone, "update")
+	w.write("imgops.lock", strings.NewReplacer("eu-west-1", "ap-south-1", "us-east-1", "ap-south-2").Replace(w.read("imgops.lock")))
+	w.git("add", "-A")
+	w.git("commit", "-qm", "Of somewhere else")
+	for _, command := range [][]string{{"plan"}, {"ci", "--event", "push"}, {"promote"}} {
+		_, errs := w.do(exitUsage, command...)
+		require.Contains(t, errs, "is pinned in ap-south-1, ap-south-2, not in us-east-1, where imgops.yaml says to build", command)
+		require.Contains(t, errs, "run `imgops update` and commit imgops.lock", command)
+	}
+	_, errs := w.do(exitChanges, "update", "--detailed-exitcode")
+	require.Contains(t, errs, "to be built anew: ")
+	w.do(exitDone, "plan")
 }
