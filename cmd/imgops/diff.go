@@ -17,7 +17,7 @@ func diffCommand(a *app) *cobra.Command {
 		Use:   "diff ROLE [A] [B]",
 		Short: "Show what differs between two images: packages, services, /etc",
 		Long: "diff compares what the ledger says two images of a role hold: packages that were added, removed or upgraded, files changed\n" +
-			"under /etc, services enabled or gone. A and B are image ids, digests, commits (or their beginnings), default or candidate.\n" +
+			"under /etc, services enabled or gone. A and B are image ids, digests or commits (6 digits of them or more), default or candidate.\n" +
 			"Without them, it is the present default against the newest image after it, or the default before against the present one;\n" +
 			"with A alone, A against the default. It needs no cloud, and without the remote it says what this clone knows.\n\n" +
 			"Of /etc the ledger has names, modes, owners and sums, and no contents. That the content differs of what each machine writes\n" +
@@ -96,6 +96,9 @@ func (r *reading) unknownRole(ctx context.Context, role string) error {
 	}
 	if _, err := fleet.Select([]string{role}); err != nil {
 		return err
+	}
+	if r.unsynced != nil {
+		return fmt.Errorf("this clone knows no image of role %s, and the ledger's remote was not asked%s", role, r.fetchHint())
 	}
 	return fmt.Errorf("the ledger knows no image of role %s yet; imgops build %s and imgops ci record what they do", role, role)
 }

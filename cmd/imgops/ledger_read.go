@@ -25,7 +25,8 @@ type reading struct {
 	off    bool
 	synced bool
 
-	unasked error // why AWS was not asked, where it was not
+	unasked  error // why AWS was not asked, where it was not
+	unsynced error // why the ledger's remote was not asked, where it was not
 }
 
 // openReading opens the ledger of the fleet at hand, however broken its definitions are.
@@ -42,7 +43,7 @@ func (a *app) openReading(ctx context.Context) (*reading, error) {
 		}
 		config = fleet.Config
 	}
-	r := &reading{app: a, config: config, ledger: ledger.Ledger{Spool: ledgerSpool(repo)}, off: config.Ledger.Store == roles.LedgerOff}
+	r := &reading{app: a, config: config, ledger: ledger.Ledger{Spool: ledgerSpool(repo), Fleet: config.Fleet}, off: config.Ledger.Store == roles.LedgerOff}
 	if r.off {
 		return r, nil
 	}
@@ -71,8 +72,18 @@ func (r *reading) sync(ctx context.Context) {
 	case errors.As(err, &rewritten), errors.As(err, &foreign):
 		fmt.Fprintf(r.Stderr, "warning: %v\n", err)
 	case err != nil:
+		r.unsynced = err
 		r.note("not asked, so this is what this clone knows of the ledger: %v", err)
 	}
+}
+
+// fetchHint is how a clone gets the branch by itself, after "was not asked".
+func (r *reading) fetchHint() string {
+	branch, ok := r.ledger.Store.(*ledger.Git)
+	if !ok || !branch.HasRemote() {
+		return ""
+	}
+	return "; where it can be: " + branch.FetchCommand()
 }
 
 // book reads what the ledger knows of a role, and names what it cannot read of that and what does not belong there at all.
@@ -80,6 +91,9 @@ func (r *reading) book(ctx context.Context, role string) (*ledger.Book, error) {
 	book, err := r.ledger.Book(ctx, role)
 	if err != nil {
 		return nil, err
+	}
+	for fleet, n := range book.Others {
+		r.note("%d records of a role %s are of fleet %q and not of %q; they are left out", n, role, fleet, r.config.Fleet)
 	}
 	problems := book.Problems
 	foreign, err := r.ledger.Foreign(ctx)

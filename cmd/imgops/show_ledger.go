@@ -54,8 +54,8 @@ func recorded(ctx context.Context, book *ledger.Book, i ledger.Image) *recordedI
 	return r
 }
 
-// rows are what show adds for people.
-func (r *recordedImage) rows(t *table) {
+// rows are what show adds for people about an image.
+func (r *recordedImage) rows(t *table, image string) {
 	t.add("built by", r.By.String())
 	t.add("built on", strings.TrimSpace(r.By.Host+" "+r.By.URL))
 	var tools []string
@@ -70,7 +70,11 @@ func (r *recordedImage) rows(t *table) {
 		t.add("verification", when(&v.At)+" "+passedText(v.Passed)+" "+short(v.TestsDigest)+" "+v.By.String())
 	}
 	for _, e := range r.Events {
-		t.add("event", strings.TrimSpace(when(&e.At)+" "+e.Action+" "+e.By.String()+" "+e.Reason))
+		action := e.Action
+		if e.Image != "" && e.Image != image { // it took this one's place
+			action += " of " + e.Image
+		}
+		t.add("event", strings.TrimSpace(when(&e.At)+" "+action+" "+e.By.String()+" "+e.Reason))
 	}
 }
 
@@ -100,6 +104,17 @@ func shownRecord(book *ledger.Book, i ledger.Image) shownImage {
 	return s
 }
 
+// errNotThere says that AWS was asked, and has no such image.
+var errNotThere = errors.New("is not there")
+
+// unknownImage says that the ledger has nothing of an image.
+func (r *reading) unknownImage(id string) error {
+	if r.unsynced != nil {
+		return fmt.Errorf("this clone knows no image %s, and the ledger's remote was not asked%s", id, r.fetchHint())
+	}
+	return fmt.Errorf("the ledger knows no image %s", id)
+}
+
 // showImage shows an image as EC2 and the ledger know it, or as one of them does.
 func (a *app) showImage(ctx context.Context, id string) error {
 	r, err := a.openReading(ctx)
@@ -126,12 +141,15 @@ func (a *app) showImage(ctx context.Context, id string) error {
 			seen.Ledger = d.Ledger
 			d = seen
 		case !known:
-			return fmt.Errorf("image %s is not there in %s; imgops list shows the defaults of other locations", id, s.home)
+			return fmt.Errorf("image %s %w in %s; imgops list shows the defaults of other locations", id, errNotThere, s.home)
 		case d.Image == id:
 			d.State, d.Note = "gone", fmt.Sprintf("it is not in %s any more; this is what the ledger knows", s.home)
 		}
 		return nil
 	})
+	if err != nil && !known && exitCode(ctx, err) == exitError && !errors.Is(err, errNotThere) {
+		return fmt.Errorf("%w, and AWS was not asked: %w", r.unknownImage(id), err)
+	}
 	if err != nil {
 		return err
 	}
@@ -178,7 +196,7 @@ func (d shownImage) table() table {
 		t.add("note", d.Note)
 	}
 	if d.Ledger != nil {
-		d.Ledger.rows(&t)
+		d.Ledger.rows(&t, d.Image)
 	}
 	return t
 }
@@ -250,8 +268,11 @@ func (a *app) showRole(ctx context.Context, what string) error {
 		}
 		return s.showRole(ctx, list[0])
 	})
-	if err != nil || answered {
-		return err
+	if err != nil {
+		return r.orUnknown(ctx, what, err)
+	}
+	if answered {
+		return nil
 	}
 	r.sync(ctx)
 	fleet, err := loadFleet(ctx, r.repo, "")

@@ -19,6 +19,19 @@ type Record struct {
 	Event        *Event
 }
 
+// fleet says whose the entry is.
+func (r Record) fleet() string {
+	switch {
+	case r.Image != nil:
+		return r.Image.Fleet
+	case r.Inventory != nil:
+		return r.Inventory.Fleet
+	case r.Verification != nil:
+		return r.Verification.Fleet
+	}
+	return r.Event.Fleet
+}
+
 // Problem is an entry that could not be read.
 type Problem struct {
 	Path string

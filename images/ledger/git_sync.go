@@ -177,3 +177,8 @@ func (g *Git) bring(commit string, tip plumbing.Hash) string {
 	return fmt.Sprintf("git fetch %[1]s %[2]s && git switch --detach %[3]s && git merge --allow-unrelated-histories -m 'Restore records' FETCH_HEAD && git push %[1]s HEAD:%[2]s && git switch -",
 		g.remote, localRef, commit)
 }
+
+// FetchCommand is the git command that gets the branch as every clone keeps it, also one that was made of another branch only.
+func (g *Git) FetchCommand() string {
+	return fmt.Sprintf("git fetch %s +%s:%s", g.remote, localRef, g.trackRef())
+}

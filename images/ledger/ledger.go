@@ -17,6 +17,8 @@ func compare(a, b string) int { return cmp.Compare(a, b) }
 type Ledger struct {
 	Store Store // nil: there is only what the spool keeps
 	Spool Spool
+	// Fleet is the one whose entries are read, for a repository or bucket may hold several; "": all.
+	Fleet string
 }
 
 // Book is what the ledger knows of a role.
@@ -25,6 +27,7 @@ type Book struct {
 	Verifications []Verification // newest first
 	Events        []Event        // newest first
 	Problems      []Problem
+	Others        map[string]int // how many entries are of another fleet that has a role of the same name
 
 	inventories map[string]string // path by image id
 	ledger      Ledger
@@ -35,7 +38,7 @@ func (l Ledger) Book(ctx context.Context, role string) (*Book, error) {
 	if !nameForm().MatchString(role) {
 		return nil, fmt.Errorf("%q is no name of a role", role)
 	}
-	b := &Book{inventories: map[string]string{}, ledger: l}
+	b := &Book{Others: map[string]int{}, inventories: map[string]string{}, ledger: l}
 	err := l.each(ctx, []string{imageTree + "/" + role + "/", eventTree + "/" + role + "/"}, b)
 	slices.SortStableFunc(b.Images, func(x, y Image) int { return cmp.Or(y.BuiltAt.Compare(x.BuiltAt), cmp.Compare(x.Image, y.Image)) })
 	slices.SortStableFunc(b.Verifications, func(x, y Verification) int { return y.At.Compare(x.At) })
@@ -99,6 +102,8 @@ func (b *Book) add(path string, data []byte) {
 	switch {
 	case err != nil:
 		b.Problems = append(b.Problems, Problem{path, err})
+	case b.ledger.Fleet != "" && r.fleet() != b.ledger.Fleet:
+		b.Others[r.fleet()]++
 	case r.Image != nil:
 		b.Images = append(b.Images, *r.Image)
 	case r.Inventory != nil:
