@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -145,9 +146,12 @@ func usualPair(book *ledger.Book) (one, two ledger.Image, err error) {
 func (d diffOutput) table() table {
 	t := table{Header: []string{"WHAT", "NAME", "CHANGE", "BEFORE", "AFTER"}}
 	for _, part := range []struct {
-		what string
-		list []ledger.Change
-	}{{"package", d.Packages}, {"service", d.Services}, {"file", d.Etc}} {
+		name, what string
+		list       []ledger.Change
+	}{{"packages", "package", d.Packages}, {"services", "service", d.Services}, {"etc", "file", d.Etc}} {
+		if slices.Contains(d.Unknown, part.name) {
+			t.add(part.what, "(all)", "not compared: they were not recorded of both images", "", "")
+		}
 		for _, c := range part.list {
 			change := c.Change
 			if c.What != "" {
@@ -156,7 +160,7 @@ func (d diffOutput) table() table {
 			t.add(part.what, c.Name, change, c.Old, c.New)
 		}
 	}
-	if d.Empty() {
+	if len(t.Rows) == 0 {
 		return table{Rows: [][]string{{"no difference in packages, services and /etc"}}}
 	}
 	return t

@@ -90,6 +90,22 @@ func TestCompare(t *testing.T) {
 		},
 	}, d)
 
+	t.Log("what was recorded of one image only, or of none, is not compared")
+	empty := read(func(i *ledger.Inventory) { i.Packages, i.Services, i.Etc = nil, nil, nil })
+	none := ledger.Difference{Packages: []ledger.Change{}, Services: []ledger.Change{}, Etc: []ledger.Change{}, Unknown: []string{"packages", "etc", "services"}}
+	require.Equal(t, none, ledger.Compare(before, empty))
+	require.Equal(t, none, ledger.Compare(empty, before))
+	require.Equal(t, none, ledger.Compare(empty, empty))
+	d = ledger.Compare(before, read(func(i *ledger.Inventory) { i.Services, i.Packages = []ledger.Service{}, i.Packages[:1] }))
+	require.Equal(t, []string{"services"}, d.Unknown)
+	require.Equal(t, []ledger.Change{{Name: "bash", Change: "removed", Old: "5.2"}}, d.Packages)
+	require.Empty(t, d.Etc)
+	sizes := func(sum string, size int64) ledger.Inventory {
+		return ledger.Inventory{Etc: []ledger.File{{Path: "/etc/motd", Type: "file", Mode: "0644", Owner: "root", Group: "root", Sum: sum, Size: size}}}
+	}
+	require.Empty(t, ledger.Compare(sizes("aa", 3), sizes("", 3)).Etc, "a sum that is not known says nothing")
+	require.Equal(t, "content", ledger.Compare(sizes("aa", 3), sizes("", 4)).Etc[0].What)
+
 	t.Log("several versions and architectures of a package")
 	kernels := func(versions ...string) ledger.Inventory {
 		var i ledger.Inventory

@@ -28,9 +28,12 @@ type Difference struct {
 	Packages []Change `json:"packages"`
 	Etc      []Change `json:"etc"`
 	Services []Change `json:"services"`
+	// Unknown are those of packages, etc and services that are not compared, for of one image they were not recorded: there was
+	// no program on the machine that lists them.
+	Unknown []string `json:"unknown,omitempty"`
 }
 
-// Empty says that nothing differs.
+// Empty says that nothing that can be compared differs.
 func (d Difference) Empty() bool { return len(d.Packages)+len(d.Etc)+len(d.Services) == 0 }
 
 // ownFiles are patterns (path.Match) of files whose content each machine makes for itself: its name and id, its host keys, the
@@ -50,13 +53,26 @@ func own(file string) bool {
 }
 
 // Compare says what changed from a to b. Of files that each machine writes for itself (ownFiles) another content is no
-// difference; that they came or went, and their type, mode and owner, still is.
+// difference; that they came or went, and their type, mode and owner, still is. No machine has none of a list, so an empty one
+// was not recorded.
 func Compare(a, b Inventory) Difference {
-	return Difference{
-		Packages: differ(packages(a.Packages), packages(b.Packages), strings.Compare, func(old, now string) Change { return Change{Old: old, New: now} }),
-		Etc:      differ(byPath(a.Etc), byPath(b.Etc), compareFiles, fileChange),
-		Services: differ(byUnit(a.Services), byUnit(b.Services), strings.Compare, func(old, now string) Change { return Change{Old: old, New: now} }),
+	d := Difference{Packages: []Change{}, Etc: []Change{}, Services: []Change{}}
+	if len(a.Packages) > 0 && len(b.Packages) > 0 {
+		d.Packages = differ(packages(a.Packages), packages(b.Packages), strings.Compare, func(old, now string) Change { return Change{Old: old, New: now} })
+	} else {
+		d.Unknown = append(d.Unknown, "packages")
 	}
+	if len(a.Etc) > 0 && len(b.Etc) > 0 {
+		d.Etc = differ(byPath(a.Etc), byPath(b.Etc), compareFiles, fileChange)
+	} else {
+		d.Unknown = append(d.Unknown, "etc")
+	}
+	if len(a.Services) > 0 && len(b.Services) > 0 {
+		d.Services = differ(byUnit(a.Services), byUnit(b.Services), strings.Compare, func(old, now string) Change { return Change{Old: old, New: now} })
+	} else {
+		d.Unknown = append(d.Unknown, "services")
+	}
+	return d
 }
 
 // differ compares two maps; describe words the change of a value, the zero value being one that is not there.
@@ -151,9 +167,10 @@ func (f File) differs(o File) []string {
 	return what
 }
 
-// sameContent cannot be said of a file that has become private or public: its sums are of two kinds. Then the size counts.
+// sameContent cannot be said of a file that has become private or public, for its sums are of two kinds, nor of one without a
+// sum. Then the size counts.
 func sameContent(a, b File) bool {
-	if strings.HasPrefix(a.Sum, "slow:") != strings.HasPrefix(b.Sum, "slow:") {
+	if a.Sum == "" || b.Sum == "" || strings.HasPrefix(a.Sum, "slow:") != strings.HasPrefix(b.Sum, "slow:") {
 		return a.Size == b.Size
 	}
 	return a.Sum == b.Sum
