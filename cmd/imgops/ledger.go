@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -213,6 +214,10 @@ func (e *garbageError) what() string {
 			break
 		}
 		text += "\n  " + p.Error()
+	}
+	newer := func(p ledger.Problem) bool { var n *ledger.NewerError; return errors.As(p.Err, &n) }
+	if !slices.ContainsFunc(e.problems, func(p ledger.Problem) bool { return !newer(p) }) {
+		return text // they are good, and say what to do
 	}
 	if strings.HasPrefix(e.where, "s3:") {
 		return text + "\nremove these objects: aws s3 rm " + e.where + "PATH"

@@ -268,12 +268,19 @@ func TestLedgerDefaultAway(t *testing.T) {
 // so a build would be another error.
 func TestLedgerBeforeMachines(t *testing.T) {
 	const reset = "git update-ref refs/heads/imgops-ledger $(git commit-tree -m anew imgops-ledger^{tree})"
-	garbage := "b=$(echo hello | git hash-object -w --stdin); t=$( (git ls-tree imgops-ledger; printf '100644 blob %s\tREADME.md\n' $b) | git mktree); " +
-		"git update-ref refs/heads/imgops-ledger $(git commit-tree -m hello -p imgops-ledger $t)"
+	put := func(content, path string) string {
+		return "export GIT_INDEX_FILE=spoilt; b=$(echo '" + content + "' | git hash-object -w --stdin); git read-tree imgops-ledger; git update-index --add --cacheinfo 100644,$b," + path +
+			"; git update-ref refs/heads/imgops-ledger $(git commit-tree -m hello -p imgops-ledger $(git write-tree)); rm spoilt"
+	}
+	garbage := put("hello", "README.md")
+	const event = "events/web/20260102T120000.000Z-hold-000000000000.json"
 	for name, c := range map[string]struct{ setting, spoil, says string }{
 		"rewritten":            {"", reset, "was rewritten"},
 		"rewritten, required":  {"ledger: required", reset, "was rewritten"},
 		"garbage":              {"", garbage, "README.md: it is no file that imgops has written"},
+		"a cut-off entry":      {"", put(`{"schema":1,"kind":"event","fleet":"ac`, event), event + ": it is not the JSON of an entry"},
+		"a changed entry":      {"", put(`{"schema":1,"kind":"event","fleet":"acme","role":"web","action":"hold","at":"2026-01-02T12:00:00Z"}`, event), "it was changed after imgops wrote it"},
+		"a newer entry":        {"", put(`{"schema":2,"kind":"event"}`, event), event + ": it is of schema 2, and this imgops reads up to 1; update imgops"},
 		"garbage, required":    {"ledger: required", garbage, "README.md: it is no file that imgops has written"},
 		"out of reach, needed": {"ledger: required", "mv hooks .. && mv HEAD ../HEAD.away", "nothing is promoted: imgops.yaml requires the ledger"},
 	} {
@@ -289,6 +296,7 @@ func TestLedgerBeforeMachines(t *testing.T) {
 			require.Contains(t, errs, "nothing is promoted: ")
 			require.Contains(t, errs, c.says)
 			require.NotContains(t, errs, "role web: ", "no build was begun")
+			require.Equal(t, strings.Contains(name, "garbage") || strings.Contains(name, "cut-off") || strings.Contains(name, "changed"), strings.Contains(errs, "git rm PATH"))
 			require.Empty(t, out)
 			w.requireDefaults(one, "behind")
 			require.Len(t, w.images(), 1)

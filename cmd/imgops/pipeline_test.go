@@ -115,6 +115,9 @@ func TestPipeline(t *testing.T) {
 	require.NoError(t, err)
 	write(t, tasks, string(content)+"\n- name: Note the release\n  ansible.builtin.copy:\n    src: new\n    dest: /etc/web-release\n    mode: \"0640\"\n"+
 		"\n- name: Have a unit\n  ansible.builtin.copy:\n    content: \"[Service]\\nExecStart=/bin/true\\n[Install]\\nWantedBy=multi-user.target\\n\"\n    dest: /etc/systemd/system/extra.service\n    mode: \"0644\"\n"+
+		"\n- name: Have a package\n  ansible.builtin.shell: |\n    set -e\n    mkdir -p /tmp/extra/DEBIAN\n"+
+		"    printf 'Package: imgops-extra\\nVersion: 1.0\\nArchitecture: all\\nMaintainer: x <x@example.com>\\nDescription: x\\n' > /tmp/extra/DEBIAN/control\n"+
+		"    dpkg-deb --build /tmp/extra /tmp/extra.deb\n    dpkg -i /tmp/extra.deb\n    rm -r /tmp/extra /tmp/extra.deb\n"+
 		"\n- name: Enable it\n  ansible.builtin.systemd:\n    name: extra.service\n    enabled: true\n    daemon_reload: true\n")
 	write(t, filepath.Join(fleet, "roles", "web", "tests", "http", "moon.sh"), "#!/bin/sh\necho the moon is not here\nexit 1\n")
 	w.git(t, fleet, "add", "-A")
@@ -153,7 +156,8 @@ func (w *realWorld) requireRecord(t *testing.T, fleet, image string) {
 		require.Equal(t, exitChanges, code, errs)
 		d := decode[diffOutput](t, out)
 		require.Equal(t, image, d.A.Image)
-		require.Empty(t, d.Packages)
+		require.Equal(t, []ledger.Change{{Name: "imgops-extra", Change: ledger.Added, New: "1.0"}}, d.Packages)
+		require.Empty(t, d.Unknown)
 		require.Contains(t, d.Etc, ledger.Change{Name: "/etc/web-release", Change: ledger.Added, New: "file 0640 root:root"})
 		require.Contains(t, d.Services, ledger.Change{Name: "extra.service", Change: ledger.Added, New: "enabled"})
 		out, _ = w.imgops(t, dir, "diff", "web", "default", d.A.Commit[:12], "-o", "json", "--detailed-exitcode")

@@ -1,6 +1,8 @@
 package ledger_test
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -126,6 +128,22 @@ func TestGarbage(t *testing.T) {
 			require.ErrorContains(t, err, c.says)
 		})
 	}
+}
+
+// TestUnknownFields: what a newer imgops adds to an entry of the same schema is passed over.
+func TestUnknownFields(t *testing.T) {
+	img := image(t, "web", "ami-1", noon)
+	r, err := ledger.Read(img.Path, []byte(strings.Replace(string(img.Data), `"schema":1`, `"schema":1,"mood":{"good":[1,2]}`, 1)))
+	require.NoError(t, err)
+	require.Equal(t, "ami-1", r.Image.Image)
+
+	e := event(t, "web", "promote", "x", noon)
+	data := strings.Replace(string(e.Data), `"schema":1`, `"schema":1,"mood":"good"`, 1)
+	sum := sha256.Sum256([]byte(data))
+	path := strings.Replace(e.Path, e.Path[len(e.Path)-len("0123456789ab.json"):], hex.EncodeToString(sum[:6])+".json", 1)
+	r, err = ledger.Read(path, []byte(data))
+	require.NoError(t, err)
+	require.Equal(t, "x", r.Event.Reason)
 }
 
 // FuzzRead feeds the reader what anybody could push to the branch. What it takes, it writes again as it was read.
