@@ -36,15 +36,20 @@ func (r *Repo) Said(ctx context.Context, commit string) (Said, error) {
 }
 
 // User is who Git says is at work here (GIT_AUTHOR_NAME and GIT_AUTHOR_EMAIL of the given environment, else user.name and
-// user.email); empty when it does not know.
-func (r *Repo) User(getenv func(string) string) string {
-	name, email := getenv("GIT_AUTHOR_NAME"), getenv("GIT_AUTHOR_EMAIL")
+// user.email): "Ann Example <ann@example.com>"; empty when it does not know.
+func (r *Repo) User(getenv func(string) string) string { return person(r.Identity(getenv)) }
+
+// Identity is User as a name and an email address.
+func (r *Repo) Identity(getenv func(string) string) (name, email string) {
+	name, email = getenv("GIT_AUTHOR_NAME"), getenv("GIT_AUTHOR_EMAIL")
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if c, err := r.git.ConfigScoped(config.SystemScope); err == nil {
-		name, email = cmp.Or(name, c.User.Name), cmp.Or(email, c.User.Email)
+	local, err := r.git.Config()
+	if err != nil {
+		local = config.NewConfig()
 	}
-	return person(name, email)
+	user := r.section("user", local)
+	return cmp.Or(name, user["name"]), cmp.Or(email, user["email"])
 }
 
 func person(name, email string) string {

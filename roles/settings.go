@@ -10,14 +10,16 @@ import (
 	"github.com/go-git/go-git/v5/config"
 )
 
-// settings are Git's of the section "core" for this repository, by key in lower case: of the system, the user, the
+// settings are Git's of one section for this repository, by key in lower case: of the system, the user, the
 // repository, the working tree and the environment, of which the later ones count more, each with the files that it
 // includes (git-config(1), FILES and INCLUDES).
 type settings map[string]string
 
-// settings reads them; local is what the repository's own file says.
-func (r *Repo) settings(local *config.Config) settings {
-	s := &settingsReader{repo: r, local: local.Raw, values: settings{}}
+// settings reads those of the section "core"; local is what the repository's own file says.
+func (r *Repo) settings(local *config.Config) settings { return r.section("core", local) }
+
+func (r *Repo) section(name string, local *config.Config) settings {
+	s := &settingsReader{repo: r, section: name, local: local.Raw, values: settings{}}
 	for _, file := range slices.Backward(userSettings()) {
 		s.file(file, 0)
 	}

@@ -12,9 +12,10 @@ import (
 
 // settingsReader collects settings from files, the weakest first. What it cannot read counts for nothing.
 type settingsReader struct {
-	repo   *Repo
-	local  *format.Config
-	values settings
+	repo    *Repo
+	section string // whose settings
+	local   *format.Config
+	values  settings
 }
 
 // maxIncludes is how deep files may include each other (MAX_INCLUDE_DEPTH in Git's config.c).
@@ -55,10 +56,10 @@ func sections(data []byte) [][]byte {
 }
 
 func (s *settingsReader) take(c *format.Config) {
-	if !c.HasSection("core") {
+	if !c.HasSection(s.section) {
 		return
 	}
-	for _, o := range c.Section("core").Options {
+	for _, o := range c.Section(s.section).Options {
 		s.values[strings.ToLower(o.Key)] = o.Value
 	}
 }
@@ -147,7 +148,7 @@ func (s *settingsReader) environment() {
 	count, err := strconv.Atoi(os.Getenv("GIT_CONFIG_COUNT"))
 	for i := 0; err == nil && i < count; i++ {
 		section, key, ok := strings.Cut(strings.ToLower(os.Getenv("GIT_CONFIG_KEY_"+strconv.Itoa(i))), ".")
-		if ok && section == "core" {
+		if ok && section == s.section {
 			s.values[key] = os.Getenv("GIT_CONFIG_VALUE_" + strconv.Itoa(i))
 		}
 	}

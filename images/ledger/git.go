@@ -31,8 +31,9 @@ const (
 
 // GitOptions are the settings of a Git store.
 type GitOptions struct {
-	Getenv func(string) string // nil: os.Getenv
-	Now    func() time.Time    // nil: time.Now
+	User   func() (name, email string) // who commits; nil, or for what it does not know: imgops
+	Getenv func(string) string         // nil: os.Getenv
+	Now    func() time.Time            // nil: time.Now
 	// Wait is how long is waited before another try, when others push at the same time; nil: by the clock, longer each time.
 	Wait func(ctx context.Context, try int) error
 	// NoCommand keeps the store from running a git command where go-git is not let in.
@@ -92,6 +93,9 @@ func NewGit(repo *git.Repository, o GitOptions) (*Git, error) {
 func newGit(repo *git.Repository, dir, top string, o GitOptions) (*Git, error) {
 	if o.Getenv == nil {
 		o.Getenv = os.Getenv
+	}
+	if o.User == nil {
+		o.User = func() (name, email string) { return "", "" }
 	}
 	if o.Now == nil {
 		o.Now = time.Now

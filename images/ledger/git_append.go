@@ -13,7 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-git/go-git/v5/config"
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 	"github.com/go-git/go-git/v5/plumbing/object"
@@ -169,12 +168,9 @@ func (g *Git) commit(tip plumbing.Hash, message string, files map[string]plumbin
 	return id, append(c.made, id), err
 }
 
-// signature is who commits: as Git would say, else imgops itself.
+// signature is who commits: the user, else imgops itself.
 func (g *Git) signature() object.Signature {
-	name, email := g.opts.Getenv("GIT_AUTHOR_NAME"), g.opts.Getenv("GIT_AUTHOR_EMAIL")
-	if conf, err := g.repo.ConfigScoped(config.SystemScope); err == nil {
-		name, email = cmp.Or(name, conf.User.Name), cmp.Or(email, conf.User.Email)
-	}
+	name, email := g.opts.User()
 	return object.Signature{Name: cmp.Or(name, "imgops"), Email: cmp.Or(email, "imgops@localhost"), When: g.opts.Now()}
 }
 
