@@ -93,7 +93,7 @@ func TestClonesOfCI(t *testing.T) {
 			c := o.clone(commands...)
 			before := c.git("rev-parse", "HEAD") + c.git("status", "--porcelain") + c.git("branch")
 			repo, said := c.fetching()
-			base, err := repo.MergeBase(t.Context(), "HEAD", "origin/main")
+			base, err := newestBase(t.Context(), repo, "HEAD", "origin/main")
 			require.NoError(t, err, *said)
 			require.Contains(t, []string{o.fork, o.main}, base)
 			old, err := repo.Load(t.Context(), base)
@@ -123,7 +123,7 @@ func TestBranchOfASingleBranchClone(t *testing.T) {
 	c := &sandboxRepo{t, filepath.Join(t.TempDir(), "clone")}
 	gitIn(t, t.TempDir(), "clone", "-q", "--depth=1", "--branch=feature", o.url, c.dir)
 	repo, _ := c.fetching()
-	_, err := repo.MergeBase(t.Context(), "HEAD", "main")
+	_, err := repo.MergeBases(t.Context(), "HEAD", "main")
 	require.ErrorIs(t, err, ErrUnknownRevision)
 	repo, said := c.fetching()
 	atRemote := func(repo *Repo, rev string) string {
@@ -133,7 +133,7 @@ func TestBranchOfASingleBranchClone(t *testing.T) {
 		return at
 	}
 	require.Equal(t, "origin/main", atRemote(repo, "main"))
-	base, err := repo.MergeBase(t.Context(), "HEAD", "origin/main")
+	base, err := newestBase(t.Context(), repo, "HEAD", "origin/main")
 	require.NoError(t, err, *said)
 	require.Equal(t, o.fork, base)
 	for _, rev := range []string{"origin/main", "feature", "mian", "HEAD", "HEAD~1", "main~1", o.fork, "--upload-pack=x", ""} {
@@ -166,7 +166,7 @@ func TestFork(t *testing.T) {
 	require.Equal(t, "origin", repo.Remote())
 	at, err := repo.AtRemote(t.Context(), "up/stream/main")
 	require.NoError(t, err)
-	base, err := repo.MergeBase(t.Context(), "HEAD", at)
+	base, err := newestBase(t.Context(), repo, "HEAD", at)
 	require.NoError(t, err, *said)
 	require.Equal(t, o.fork, base)
 	require.Contains(t, (*said)[0], "this clone has no up/stream/main: fetching it")
@@ -209,7 +209,7 @@ func TestCannotFetch(t *testing.T) {
 	gone := []string{"remote", "set-url", "origin", "file:///nowhere/at/all.git"}
 	c := o.clone([]string{"fetch", "-q", "--depth=1", "origin", "+refs/heads/*:refs/remotes/origin/*"}, []string{"checkout", "-q", "feature"}, gone)
 	repo, _ := c.fetching()
-	_, err := repo.MergeBase(t.Context(), "HEAD", "origin/main")
+	_, err := repo.MergeBases(t.Context(), "HEAD", "origin/main")
 	require.ErrorIs(t, err, ErrShallow)
 	require.ErrorContains(t, err, "run `git fetch --unshallow` (in GitHub Actions: fetch-depth: 0; in GitLab CI: GIT_DEPTH: 0)")
 	require.ErrorContains(t, err, "fetching it did not work: git fetch --deepen=64 origin")
@@ -238,7 +238,7 @@ func TestForcePushedBranch(t *testing.T) {
 	gitIn(t, o.dir, "update-ref", "refs/heads/feature", o.main)
 	gitIn(t, o.dir, "update-ref", "-d", "refs/pull/7/merge")
 	repo, said := c.fetching()
-	base, err := repo.MergeBase(t.Context(), "HEAD", "origin/main")
+	base, err := newestBase(t.Context(), repo, "HEAD", "origin/main")
 	require.NoError(t, err, *said)
 	require.Equal(t, o.fork, base)
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"container/heap"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -32,7 +33,8 @@ type painter struct {
 	found []*object.Commit
 }
 
-// commonAncestors gives the common ancestors of two commits that are not below another one, newest first.
+// commonAncestors gives the common ancestors of two commits that are not below another one, newest first; with clocks that
+// went wrong, also some that are: see independent.
 func (r *Repo) commonAncestors(ctx context.Context, left, right plumbing.Hash) ([]*object.Commit, error) {
 	edge, err := r.shallow()
 	if err != nil {
@@ -54,6 +56,24 @@ func (r *Repo) commonAncestors(ctx context.Context, left, right plumbing.Hash) (
 	found := slices.DeleteFunc(p.found, func(c *object.Commit) bool { return p.paint[c.Hash]&stale != 0 })
 	slices.SortStableFunc(found, func(a, b *object.Commit) int { return b.Committer.When.Compare(a.Committer.When) })
 	return found, nil
+}
+
+// independent takes out commits that another one contains: where clocks went wrong, the walk ends before it has seen that
+// (remove_redundant in Git's commit-reach.c). Where a shallow clone cannot tell, both stay: to compare with one more is right.
+func (r *Repo) independent(ctx context.Context, found []*object.Commit) ([]*object.Commit, error) {
+	redundant := map[plumbing.Hash]bool{}
+	for i, a := range found {
+		for _, b := range found[i+1:] {
+			shared, err := r.commonAncestors(ctx, a.Hash, b.Hash)
+			if err != nil && !errors.Is(err, plumbing.ErrObjectNotFound) {
+				return nil, err
+			}
+			for _, c := range shared {
+				redundant[c.Hash] = redundant[c.Hash] || c.Hash == a.Hash || c.Hash == b.Hash
+			}
+		}
+	}
+	return slices.DeleteFunc(found, func(c *object.Commit) bool { return redundant[c.Hash] }), nil
 }
 
 // add paints a commit and puts it into the queue.

@@ -142,31 +142,39 @@ func (r *Repo) shallow() (map[plumbing.Hash]bool, error) {
 // to do first.
 func (r *Repo) WarmHistory() { go r.store.warm() }
 
-// MergeBase gives the newest commit that both revisions contain; an error when they share none.
-func (r *Repo) MergeBase(ctx context.Context, a, b string) (base string, err error) {
+// MergeBases gives the commits that both revisions contain and that are in no other one of that kind, newest first:
+// nearly always one, several where each branch was merged into the other (criss-cross). An error when they share none.
+func (r *Repo) MergeBases(ctx context.Context, a, b string) (bases []string, err error) {
 	if err := ctx.Err(); err != nil {
-		return "", err
+		return nil, err
 	}
 	err = r.withHistory(ctx, []string{a, b}, func() (err error) {
-		base, err = r.mergeBase(ctx, a, b)
+		bases, err = r.mergeBases(ctx, a, b)
 		return err
 	})
-	return base, err
+	return bases, err
 }
 
-func (r *Repo) mergeBase(ctx context.Context, a, b string) (string, error) {
+func (r *Repo) mergeBases(ctx context.Context, a, b string) ([]string, error) {
 	x, y, err := r.pair(a, b)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	bases, err := r.commonAncestors(ctx, x, y)
+	found, err := r.commonAncestors(ctx, x, y)
+	if err == nil && len(found) > 1 {
+		found, err = r.independent(ctx, found)
+	}
 	if err != nil {
-		return "", r.historyError(fmt.Sprintf("finding the merge base of %s and %s", a, b), err)
+		return nil, r.historyError(fmt.Sprintf("finding the merge base of %s and %s", a, b), err)
 	}
-	if len(bases) == 0 {
-		return "", fmt.Errorf("%w: %s and %s; rebase one on the other, or name another --base", ErrUnrelated, a, b)
+	if len(found) == 0 {
+		return nil, fmt.Errorf("%w: %s and %s; rebase one on the other, or name another --base", ErrUnrelated, a, b)
 	}
-	return bases[0].Hash.String(), nil
+	bases := make([]string, len(found))
+	for i, c := range found {
+		bases[i] = c.Hash.String()
+	}
+	return bases, nil
 }
 
 // OnMain says whether commit is part of the branch main: of origin/main where that exists, else of the local branch.

@@ -126,7 +126,7 @@ func TestHistory(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, c.want, got, "%s in %s", c.a, c.d)
 	}
-	base, err := repo.MergeBase(ctx, "main", "HEAD")
+	base, err := newestBase(ctx, repo, "main", "HEAD")
 	require.NoError(t, err)
 	require.Equal(t, first, base)
 
@@ -150,7 +150,7 @@ func TestUnrelatedHistories(t *testing.T) {
 	r.git("switch", "-q", "--orphan", "other")
 	r.write("x", "x")
 	r.commit()
-	_, err := r.open().MergeBase(t.Context(), "main", "other")
+	_, err := r.open().MergeBases(t.Context(), "main", "other")
 	require.ErrorContains(t, err, "no merge base")
 }
 
