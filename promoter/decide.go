@@ -184,7 +184,7 @@ func (d decision) point(at place) {
 	ptr := d.world.pointers[at.Location][d.req.Role]
 	if img.ID == "" || ptr.Image != img.ID || ptr.DataType != images.PointerDataType {
 		d.moves[where], d.moves[d.home(at.Region)] = true, true
-		d.add(Step{Action: ActionPointer, Location: at.Location, From: ptr.Image, Image: img.ID, own: at.own})
+		d.add(Step{Action: ActionPointer, Location: at.Location, From: ptr.Image, Image: img.ID, own: at.own, was: d.world.find(ptr.Image).Digest})
 		return
 	}
 	if d.world.seen[at.Location][img.ID].State != available {

@@ -79,6 +79,7 @@ type Step struct {
 	Accounts []string          `json:"accounts,omitempty"` // share, share-snapshots and unshare
 	Tags     map[string]string `json:"tags,omitempty"`     // copy, tag and default
 
+	was   string       // pointer: the recipe digest of From, as far as it is known
 	own   bool         // the location's own copy (ModeCopy), not the image of the build account
 	image images.Image // what was seen of Image
 	dead  []string     // copy: earlier copies that are of no use, which a client token must not lead back to

@@ -63,6 +63,10 @@ type Options struct {
 	Run   string          // names this run in the history of the pointers, and to other runs that wait for it
 	// History guards against going backwards. It is required as soon as a role has been promoted before.
 	History History
+	// Overtaken says of pointers that a promotion is about to move which roles' may not, as errors by role: main can have gone
+	// on since the plan was made, without leaving a record. It is asked in turn, once for all. Nil lets all move.
+	Overtaken func(ctx context.Context, moves []PointerMove) (map[string]error, error)
+
 	// Accounts are all accounts that any target of the fleet names. A promoted image that is shared with an account
 	// outside of them is no longer shared with it afterwards; accounts of the fleet that are not a target of the role
 	// keep what they have. Images that are not the role's present default, organizations, and the build account are

@@ -18,6 +18,7 @@ const (
 	RuleRejected   = "rejected"
 	RuleNoRole     = "no role matched"
 	RuleBackwards  = "backwards"
+	RuleRemoved    = "not on main any more" // main has no such role now, or not in that location
 
 	RuleNothingBefore = "nothing before"   // a rollback, and no pointer's history has an image to go back to
 	RuleDiffer        = "locations differ" // a rollback, and the locations were not at the same image before

@@ -123,7 +123,15 @@ func (a *applier) lookAgain(ctx context.Context, open []RolePlan) error {
 	if err != nil {
 		return err
 	}
+	overtaken, err := a.overtaken(ctx, open, w)
+	if err != nil {
+		return err
+	}
 	for _, r := range open {
+		if err := overtaken[r.Role]; err != nil {
+			a.fail(r.Role, err)
+			continue
+		}
 		a.settleRole(ctx, r, w)
 	}
 	return nil

@@ -1,6 +1,7 @@
 package promoter
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"sync"
@@ -101,6 +102,31 @@ func TestAReversalOvertakesWhatItReverts(t *testing.T) {
 	requireBackwards(t, err)
 	c.requireDefault(t, "1")
 	require.Equal(t, "m1 2026-03-01T12:00:00Z", c.images["ami-1"].tags[buildAccount][images.TagPromoted], "it was promoted then")
+}
+
+// TestMainGoesOnWithoutARecord asks in turn whether main still lets the pointers move, and by what they name then.
+func TestMainGoesOnWithoutARecord(t *testing.T) {
+	c := newCloud()
+	_, err := promote(t, c.run("first"), c.requestOf("1", "m1"))
+	require.NoError(t, err)
+	var asked [][]PointerMove
+	older := c.run("older", func(o *Options) {
+		o.Overtaken = func(_ context.Context, moves []PointerMove) (map[string]error, error) {
+			asked = append(asked, moves)
+			return map[string]error{"web": &RefusedError{Rule: RuleBackwards, Role: "web", Message: "main went on"}}, nil
+		}
+	})
+	plan := c.plan(t, older, c.requestOf("2", "m2"))
+	require.Empty(t, asked)
+	require.Len(t, plan.Moves(), len(plan.Roles[0].Locations))
+	_, err = older.Apply(t.Context(), plan, nil)
+	requireBackwards(t, err)
+	require.Len(t, asked, 1)
+	require.Equal(t, plan.Moves(), asked[0])
+	for _, m := range asked[0] {
+		require.Equal(t, []string{"web", "sha256:d1", "sha256:d2"}, []string{m.Role, m.From, m.To})
+	}
+	c.requireDefault(t, "1")
 }
 
 // TestThePointersMoveWhileThePlanHasNothingToDo is the same the other way round: the older one moves in between.

@@ -113,6 +113,33 @@ func (r *Repo) reaches(ctx context.Context, from, to plumbing.Hash) (bool, error
 	return false, nil
 }
 
+// Since lists the commits that a branch whose tip is newer has had after older: along first parents, newest first. It is
+// newer alone where older is not among the last most of them.
+func (r *Repo) Since(ctx context.Context, older, newer string, most int) (commits []string, err error) {
+	err = r.withHistory(ctx, []string{newer}, func() error {
+		next, err := r.resolve(newer)
+		if err != nil {
+			return err
+		}
+		for commits = nil; len(commits) < most && ctx.Err() == nil; {
+			c, err := r.commit(next)
+			if err != nil {
+				return r.historyError("reading commit "+next.String(), err)
+			}
+			commits = append(commits, next.String())
+			if len(c.ParentHashes) == 0 {
+				break
+			}
+			if next = c.ParentHashes[0]; next.String() == older {
+				return nil
+			}
+		}
+		commits = commits[:min(len(commits), 1)]
+		return ctx.Err()
+	})
+	return commits, err
+}
+
 // newestFirst is a heap of commits by commit time.
 type newestFirst []*object.Commit
 

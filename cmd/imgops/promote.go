@@ -152,6 +152,7 @@ func (s *session) promoter() *promoter.Promoter {
 	}
 	return promoter.New(s.clouds, promoter.Options{
 		Fleet: s.fleet.Config.Fleet, Build: s.home, Run: s.run(), History: history{s.repo}, Accounts: accounts, Rewritten: s.rewritten,
+		Overtaken: s.overtakenNow,
 	})
 }
 
