@@ -10,11 +10,9 @@ import (
 	"github.com/imgops/imgops/images"
 )
 
-// A build lease lasts for leaseTime and is renewed every leaseRenewal: a killed run holds others up for no longer.
-const (
-	leaseTime    = 3 * time.Minute
-	leaseRenewal = time.Minute
-)
+// leaseTime is how long a killed run holds others up. What follows from a lease that was lost is a second image of the
+// digest at worst, so that it can be longer than a rollback could wait.
+const leaseTime = 3 * time.Minute
 
 // Turn is a run's claim to build a digest, or to verify an image.
 type Turn struct {
@@ -60,11 +58,11 @@ func Once(ctx context.Context, clients images.Clients, t Turn, made, build func(
 	if err != nil {
 		return img, err
 	}
-	renewed := t.renew(ctx, leases, lease)
+	kept := leases.Keep(ctx, lease, leaseTime)
 	defer func() {
 		back, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 		defer cancel()
-		err = errors.Join(err, leases.Return(back, renewed()))
+		err = errors.Join(err, kept.Return(back))
 	}()
 	if waited || !t.Again {
 		if img, err := made(ctx); err != nil || img.ID != "" {
@@ -72,30 +70,4 @@ func Once(ctx context.Context, clients images.Clients, t Turn, made, build func(
 		}
 	}
 	return build(ctx)
-}
-
-// renew keeps a lease until the function that it returns is called, which gives the lease as it is then. A renewal that
-// does not succeed is let go: the worst that follows is a second image of the digest.
-func (t Turn) renew(ctx context.Context, leases *images.Leases, lease images.Lease) func() images.Lease {
-	ctx, cancel := context.WithCancel(ctx)
-	last := make(chan images.Lease, 1)
-	go func() {
-		defer func() { last <- lease }()
-		tick := time.NewTicker(leaseRenewal)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-			}
-			if l, err := leases.Take(ctx, t.name(), t.Run, t.Commit, leaseTime, nil); err == nil {
-				lease = l
-			}
-		}
-	}()
-	return func() images.Lease {
-		cancel()
-		return <-last
-	}
 }

@@ -122,8 +122,7 @@ type applier struct {
 	served   []*Step // the pointer and look steps
 	again    []RolePlan
 	held     []images.Hold
-	leases   *images.Leases
-	lease    images.Lease
+	lease    *images.KeptLease // the turn
 
 	mu     sync.Mutex
 	known  map[spot]images.Image

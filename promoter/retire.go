@@ -27,11 +27,11 @@ type Retirement struct {
 // images stay, without the default's tag, until retention takes them. An older commit of main, which still has the
 // role, does not bring the pointers back. Doing it again finishes what was begun.
 func (p *Promoter) Retire(ctx context.Context, r Retirement, progress images.Progress) ([]Retired, error) {
-	leases, lease, err := p.takeTurn(ctx, r.Commit, progress)
+	lease, err := p.takeTurn(ctx, r.Commit, progress)
 	if err != nil {
 		return nil, err
 	}
-	defer p.returnTurn(ctx, leases, lease)
+	defer p.returnTurn(ctx, lease)
 	all, err := p.fleetImages(ctx, r.Locations)
 	if err != nil {
 		return nil, err

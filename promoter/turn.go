@@ -11,9 +11,9 @@ import (
 	"github.com/imgops/imgops/images"
 )
 
-// turnLasts is how long a run may move pointers. It is long for what is to be done, which is a few calls for each
-// pointer, and short for a person who waits after a run was killed.
-const turnLasts = 3 * time.Minute
+// turnLasts is how long a run that was killed keeps others, among them a person with a rollback, from moving pointers. One
+// that lives renews its turn until it has moved all of its own.
+const turnLasts = time.Minute
 
 // turnName is the SSM parameter of the build location that says which run moves a fleet's pointers.
 func turnName(fleet string) string { return "/imgops/" + fleet + "/promoting" }
@@ -35,10 +35,10 @@ func (a *applier) turn(ctx context.Context) (giveBack func()) {
 	if len(open) == 0 {
 		return giveBack
 	}
-	leases, lease, err := a.takeTurn(ctx, open[0].Commit, a.progress)
+	lease, err := a.takeTurn(ctx, open[0].Commit, a.progress)
 	if err == nil {
-		a.leases, a.lease = leases, lease
-		giveBack = func() { a.returnTurn(ctx, leases, lease) }
+		a.lease = lease
+		giveBack = func() { a.returnTurn(ctx, lease) }
 		err = a.lookAgain(ctx, open)
 	}
 	if err != nil {
@@ -49,27 +49,30 @@ func (a *applier) turn(ctx context.Context) (giveBack func()) {
 	return giveBack
 }
 
-func (p *Promoter) takeTurn(ctx context.Context, commit string, progress images.Progress) (*images.Leases, images.Lease, error) {
+func (p *Promoter) takeTurn(ctx context.Context, commit string, progress images.Progress) (*images.KeptLease, error) {
 	leases, err := images.OpenLeases(ctx, p.clients, p.opts.Build, p.opts.Clock)
 	if err != nil {
-		return nil, images.Lease{}, err
+		return nil, err
 	}
 	lease, err := leases.Take(ctx, turnName(p.opts.Fleet), p.opts.Run, commit, turnLasts, func(other images.Lease) {
 		progress.Say("wait for the turn", "run "+other.Run+" moves pointers (commit "+short(other.Commit)+"); if it was killed, its turn ends at "+other.Ends()+", or with imgops gc --run "+other.Run)
 	})
-	return leases, lease, err
+	if err != nil {
+		return nil, err
+	}
+	return leases.Keep(ctx, lease, turnLasts), nil
 }
 
 // InTurn does something while no other run moves pointers of the fleet. do is given a function that says, as an error,
 // when the turn is over; it has to ask it before each change.
 func (p *Promoter) InTurn(ctx context.Context, commit string, progress images.Progress, do func(ctx context.Context, mine func() error) error) error {
-	leases, lease, err := p.takeTurn(ctx, commit, progress)
+	lease, err := p.takeTurn(ctx, commit, progress)
 	if err != nil {
 		return err
 	}
-	defer p.returnTurn(ctx, leases, lease)
+	defer p.returnTurn(ctx, lease)
 	return do(ctx, func() error {
-		if !leases.Has(lease) {
+		if !lease.Has() {
 			return errors.New("it took too long, and it is another run's turn by now; what was done is kept, run it again")
 		}
 		return nil
@@ -77,15 +80,15 @@ func (p *Promoter) InTurn(ctx context.Context, commit string, progress images.Pr
 }
 
 // returnTurn works on when the run is interrupted: the next one would wait until the lease expires.
-func (p *Promoter) returnTurn(ctx context.Context, leases *images.Leases, lease images.Lease) {
+func (p *Promoter) returnTurn(ctx context.Context, lease *images.KeptLease) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
 	defer cancel()
-	_ = leases.Return(ctx, lease) // it expires by itself
+	_ = lease.Return(ctx) // it expires by itself
 }
 
 // inTurn says whether the turn still lasts.
 func (a *applier) inTurn() error {
-	if a.leases == nil || !a.leases.Has(a.lease) {
+	if a.lease == nil || !a.lease.Has() {
 		return errors.New("moving the pointers took too long, and it is another run's turn by now; run it again")
 	}
 	return nil

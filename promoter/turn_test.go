@@ -209,13 +209,13 @@ func TestTheTurnOfARunThatWasKilled(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		if step == "wait for the turn" {
-			require.Equal(t, "run killed moves pointers (commit m1); if it was killed, its turn ends at 12:03:15 UTC, or with imgops gc --run killed", what)
+			require.Equal(t, "run killed moves pointers (commit m1); if it was killed, its turn ends at 12:01:15 UTC, or with imgops gc --run killed", what)
 			waited++
 			now = now.Add(2 * time.Minute)
 		}
 	})
 	require.NoError(t, err)
-	require.Equal(t, 2, waited)
+	require.Equal(t, 1, waited)
 	c.requireDefault(t, "1")
 }
 
