@@ -148,7 +148,7 @@ func (r attributeRule) matches(p string) bool {
 		p = strings.TrimPrefix(p, r.dir+"/")
 	}
 	if !strings.Contains(r.pattern, "/") {
-		return matchPart(r.pattern, path.Base(p))
+		return wildmatch(r.pattern, path.Base(p))
 	}
 	return wildmatch(strings.TrimPrefix(r.pattern, "/"), p)
 }

@@ -110,6 +110,6 @@ func TestExplainSubmodule(t *testing.T) {
 		require.Equal(t, digests(after), digests(f), "what is planned does not need it")
 		err := f.Complete(t.Context(), f.Roles)
 		require.ErrorIs(t, err, ErrIncomplete)
-		require.Equal(t, "incomplete clone: submodule roles/web/files/lib is not checked out; run `git submodule update --init --recursive roles/web/files/lib`", err.Error())
+		require.Equal(t, "incomplete clone: submodule roles/web/files/lib is not checked out; run `git -C "+clone.dir+" submodule update --init --recursive roles/web/files/lib`", err.Error())
 	}
 }

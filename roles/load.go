@@ -29,7 +29,7 @@ func (r *Repo) LoadNear(ctx context.Context, rev string, near *Fleet) (*Fleet, e
 		if err != nil {
 			return fmt.Errorf("loading the fleet at %s: %w", rev, err)
 		}
-		if f, err = r.load(ctx, root, &files{store: r.store, lfs: r.lfsDir()}, near); err != nil {
+		if f, err = r.load(ctx, root, &files{repo: r, store: r.store, lfs: r.lfsDir()}, near); err != nil {
 			return loadError("at "+rev, err)
 		}
 		return nil

@@ -85,9 +85,10 @@ func TestMaterializeDirty(t *testing.T) {
 
 // TestMaterializeHostile writes trees that a well-behaved Git would never make.
 func TestMaterializeHostile(t *testing.T) {
-	for _, name := range []string{"", ".", "..", ".git", ".GIT", "a/b", `a\b`} {
+	for _, name := range []string{"", ".", "..", ".git", ".GIT", "a/b", "a\x00"} {
 		require.False(t, safeName(name), "%q", name)
 	}
+	require.Equal(t, filepath.Separator == '/', safeName(`a\b`), "a separator on Windows only")
 	_, err := decodeTree(append([]byte("100644 ..\x00"), make([]byte, 20)...))
 	require.ErrorContains(t, err, "unsafe name")
 	for _, data := range []string{"100644", "100644 a", "100644 a\x00short", "9 a\x00" + string(make([]byte, 20))} {

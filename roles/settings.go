@@ -91,6 +91,13 @@ func (s settings) on(key string) bool {
 	return on || !known
 }
 
+// yes says whether a setting that is off by default is on.
+func (s settings) yes(key string) bool {
+	value, there := s[key]
+	on, _ := gitBool(value)
+	return there && (on || value == "")
+}
+
 // gitBool reads a boolean as Git does (git-config(1), VALUES); known is false for what is none.
 func gitBool(value string) (on, known bool) {
 	switch strings.ToLower(value) {

@@ -147,6 +147,7 @@ func objectID(kind plumbing.ObjectType, data []byte) plumbing.Hash {
 
 // files reads the content of a fleet's files: from the checkout where that holds the wanted content, else from Git.
 type files struct {
+	repo  *Repo
 	store *store
 	root  string                   // the fleet's root on disk; "" for a commit
 	disk  map[plumbing.Hash]string // content that Git does not have, by id: path below root

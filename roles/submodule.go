@@ -53,31 +53,46 @@ func (r *Repo) snapshot() (commitTree, *tree, *files, error) {
 	if err != nil {
 		return commitTree{}, nil, nil, err
 	}
-	return commitTree{plumbing.NewHash(head.Commit), plumbing.NewHash(head.Tree)}, t, &files{store: r.store, root: r.root, disk: disk, lfs: r.lfsDir()}, nil
+	return commitTree{plumbing.NewHash(head.Commit), plumbing.NewHash(head.Tree)}, t, &files{repo: r, store: r.store, root: r.root, disk: disk, lfs: r.lfsDir()}, nil
+}
+
+// checkOutSubmodule says how to get a submodule of the repository: a command that works in any directory. Git takes
+// only paths of the repository that it runs in, from its top or from where it runs.
+func (r *Repo) checkOutSubmodule(dir string) string {
+	in := ""
+	if here, err := os.Getwd(); err != nil || resolved(here) != resolved(r.top) {
+		in = "-C " + shellWord(r.top) + " "
+	}
+	rel, err := filepath.Rel(r.top, dir)
+	if err != nil {
+		rel = dir
+	}
+	return "run `git " + in + "submodule update --init --recursive " + shellWord(filepath.ToSlash(rel)) + "`"
 }
 
 // submoduleTree finds the content that a submodule's id stands for.
 func (f *files) submoduleTree(checkoutRoot, p string, id plumbing.Hash) (*tree, *files, error) {
-	advice := "run `git submodule update --init --recursive " + p + "`"
 	if checkoutRoot == "" {
-		return nil, nil, fmt.Errorf("%w: a bare repository does not hold submodule %s; use a clone, and there %s", ErrIncomplete, p, advice)
+		return nil, nil, fmt.Errorf("%w: a bare repository does not hold submodule %s; use a clone, and there run `git submodule update --init --recursive`", ErrIncomplete, Printable(p))
 	}
-	sub, err := openSubmodule(filepath.Join(checkoutRoot, filepath.FromSlash(p)))
+	dir := filepath.Join(checkoutRoot, filepath.FromSlash(p))
+	advice := f.repo.checkOutSubmodule(dir)
+	sub, err := openSubmodule(dir)
 	if err != nil {
-		return nil, nil, fmt.Errorf("reading submodule %s: %w", p, err)
+		return nil, nil, fmt.Errorf("reading submodule %s: %w", Printable(p), err)
 	}
 	if sub == nil {
-		return nil, nil, fmt.Errorf("%w: submodule %s is not checked out; %s", ErrIncomplete, p, advice)
+		return nil, nil, fmt.Errorf("%w: submodule %s is not checked out; %s", ErrIncomplete, Printable(p), advice)
 	}
 	if c, err := sub.git.CommitObject(id); err == nil {
-		return sub.store.tree(c.TreeHash), &files{store: sub.store, lfs: sub.lfsDir()}, nil
+		return sub.store.tree(c.TreeHash), &files{repo: sub, store: sub.store, lfs: sub.lfsDir()}, nil
 	}
 	_, t, content, err := sub.snapshot()
 	if err != nil {
-		return nil, nil, fmt.Errorf("reading submodule %s: %w", p, err)
+		return nil, nil, fmt.Errorf("reading submodule %s: %w", Printable(p), err)
 	}
 	if t.id != id {
-		return nil, nil, fmt.Errorf("%w: submodule %s has no commit %s; %s", ErrIncomplete, p, id, advice)
+		return nil, nil, fmt.Errorf("%w: submodule %s has no commit %s; %s", ErrIncomplete, Printable(p), id, advice)
 	}
 	return t, content, nil
 }

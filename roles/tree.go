@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -231,6 +232,9 @@ func decodeTree(data []byte) ([]entry, error) {
 	return entries, nil
 }
 
+// safeName says that a name stands for something in its directory, on this platform: a backslash is a letter of a name on
+// most (systemd's var-lib\x2dfoo.mount), and leads to another directory on Windows.
 func safeName(name string) bool {
-	return name != "" && name != "." && name != ".." && !strings.EqualFold(name, ".git") && !strings.ContainsAny(name, "/\\\x00")
+	return name != "" && name != "." && name != ".." && !strings.EqualFold(name, ".git") && !strings.ContainsAny(name, "/\x00") &&
+		(filepath.Separator == '/' || !strings.ContainsRune(name, filepath.Separator))
 }

@@ -41,7 +41,7 @@ func (r *Repo) loadWorktree(ctx context.Context, revision Revision) (*Fleet, err
 		return nil, fmt.Errorf("reading the working tree of %s: %w", r.top, err)
 	}
 	r.store.know(root)
-	f, err := r.load(ctx, root, &files{store: r.store, root: r.root, disk: disk, lfs: r.lfsDir()}, nil)
+	f, err := r.load(ctx, root, &files{repo: r, store: r.store, root: r.root, disk: disk, lfs: r.lfsDir()}, nil)
 	if err != nil {
 		return nil, loadError("in "+r.root, err)
 	}
@@ -90,7 +90,7 @@ func (f *Fleet) committed(ctx context.Context, root *tree) *Fleet {
 	if root == nil {
 		return nil
 	}
-	before, err := f.repo.load(ctx, root, &files{store: f.repo.store, lfs: f.repo.lfsDir()}, f)
+	before, err := f.repo.load(ctx, root, &files{repo: f.repo, store: f.repo.store, lfs: f.repo.lfsDir()}, f)
 	if err != nil {
 		return nil
 	}

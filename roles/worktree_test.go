@@ -369,5 +369,5 @@ func TestWorktreeSubmodule(t *testing.T) {
 	f = clone.worktree()
 	require.Empty(t, f.DirtyFiles, "a submodule that is not checked out is as the commit says")
 	err = f.Materialize(t.Context(), roleOf(t, f, "web"), filepath.Join(t.TempDir(), "out"))
-	require.ErrorContains(t, err, "git submodule update --init")
+	require.ErrorContains(t, err, "submodule update --init")
 }

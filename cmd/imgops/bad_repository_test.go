@@ -115,7 +115,7 @@ func TestBadRepository(t *testing.T) {
 			d.git("update-index", "--add", "--cacheinfo", "160000,"+d.git("rev-parse", "HEAD")+",roles/web/files/lib")
 			d.git("add", ".gitmodules")
 			d.git("commit", "-qm", "Add a submodule")
-		}, push, exitUsage, "submodule roles/web/files/lib is not checked out; run `git submodule update --init --recursive roles/web/files/lib`"},
+		}, push, exitUsage, "submodule roles/web/files/lib is not checked out; run `git (-C \\S+ )?submodule update --init --recursive roles/web/files/lib`"},
 		"a file in Git LFS that is not here": {func(d damagedFleet) {
 			d.write("roles/web/files/large", "version https://git-lfs.github.com/spec/v1\noid sha256:"+strings.Repeat("ab", 32)+"\nsize 12345\n")
 			d.save()
