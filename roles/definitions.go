@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/gob"
 	"encoding/hex"
+	"encoding/json"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -66,7 +67,7 @@ type keptReference struct {
 
 type keptPlace struct{ Line, Column int }
 
-const definitionsHead = "imgops definitions 1\n"
+const definitionsHead = "imgops definitions 2\n"
 
 func newDefinitions(gitDir string) *definitions {
 	return &definitions{file: filepath.Join(gitDir, "imgops", "definitions"), known: map[definitionKey]*definition{}}
@@ -99,8 +100,9 @@ func (d *definitions) set(k definitionKey, def *definition) {
 	d.added = d.added || len(def.source.problems) == 0
 }
 
-// registerKinds tells gob of the kinds of variables that are not scalars.
+// registerKinds tells gob of the kinds of variables that it does not know.
 func registerKinds() {
+	gob.Register(json.Number(""))
 	gob.Register([]any{})
 	gob.Register(map[string]any{})
 }

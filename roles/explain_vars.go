@@ -62,12 +62,9 @@ func (r *Role) variablesOf(p string, e *entry) (map[string]string, bool) {
 			out[name] = "!vault " + strings.Join(strings.Fields(n.Value), "")
 			continue
 		}
-		var value any
-		if n.Decode(&value) != nil {
-			return nil, false
-		}
-		text, err := json.Marshal(value)
-		if err != nil {
+		reader := &values{s: &source{}, budget: maxValues, lenient: true}
+		text, err := json.Marshal(reader.read(&n, 0))
+		if err != nil || len(reader.s.problems) > 0 {
 			return nil, false
 		}
 		out[name] = string(text)

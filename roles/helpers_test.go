@@ -183,7 +183,7 @@ func fleetFiles() map[string]string {
 		"roles/base/image.yaml":              debianBase,
 		"roles/base/tasks/main.yml":          "- apt: {name: curl}\n",
 		"roles/base/tests/default/goss.yaml": "package: {curl: {installed: true}}\n",
-		"roles/web/image.yaml":               "base: {role: base}\nprovision:\n  - ansible: {playbook: web.yml, vars: {port: 8080, tls: {on: yes}}}\n  - shell: {script: harden.sh, env: {LEVEL: 2}}\nverify:\n  - suite: default\ntargets: [production]\n",
+		"roles/web/image.yaml":               "base: {role: base}\nprovision:\n  - ansible: {playbook: web.yml, vars: {port: 8080, tls: {enabled: yes}}}\n  - shell: {script: harden.sh, env: {LEVEL: 2}}\nverify:\n  - suite: default\ntargets: [production]\n",
 		"roles/web/harden.sh":                "#!/bin/sh\n",
 		"roles/web/tasks/main.yml":           "- template: {src: site.conf, dest: /etc/site.conf}\n- include_role: {name: logging}\n",
 		"roles/web/templates/site.conf":      "listen {{ port }}\n",

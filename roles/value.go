@@ -2,10 +2,8 @@ package roles
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"strconv"
-	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -18,12 +16,14 @@ func sortedStrings(s []string) []string {
 	return s
 }
 
-// values reads variables as Ansible reads YAML: plain yes, no, on and off are booleans, dates stay text.
+// values reads variables as Ansible reads YAML, exactly (see scalars11.go): what is read is a nil, a bool, a string, an
+// int, a json.Number (any other number), or lists and mappings of these. What JSON could not carry to Ansible is a mistake.
 type values struct {
-	s      *source
-	what   string
-	budget int
-	spent  bool // said so already
+	s       *source
+	what    string
+	budget  int
+	spent   bool // said so already
+	lenient bool // only to be shown: what is no value for JSON is told as it is written
 }
 
 // variables reads a mapping of variable names to values of any kind.
@@ -48,6 +48,10 @@ func (v *values) read(n *yaml.Node, depth int) any {
 		v.spent = true
 		return nil
 	}
+	if tag := n.ShortTag(); n.Kind != yaml.ScalarNode && tag != "!!map" && tag != "!!seq" {
+		v.refuseTag(tag, where)
+		return nil
+	}
 	switch n.Kind {
 	case yaml.MappingNode:
 		return v.mapping(n, depth)
@@ -66,10 +70,10 @@ func (v *values) mapping(n *yaml.Node, depth int) map[string]any {
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key := resolveAlias(n.Content[i])
 		switch {
-		case key.Kind == yaml.ScalarNode && key.ShortTag() == "!!merge":
+		case key.Kind == yaml.ScalarNode && key.Style == 0 && key.Value == "<<":
 			v.s.add(at(key), v.what+" uses a merge key", "write the merged fields out")
 			continue
-		case key.Kind != yaml.ScalarNode || key.ShortTag() != "!!str":
+		case !isTextKey(key):
 			v.s.add(at(key), v.what+" has a key that is not text", fmt.Sprintf("quote it: %q", key.Value))
 			continue
 		}
@@ -82,40 +86,65 @@ func (v *values) mapping(n *yaml.Node, depth int) map[string]any {
 	return out
 }
 
-func (v *values) scalar(n *yaml.Node, where place) any {
-	var decoded any
-	switch tag := n.ShortTag(); tag {
-	case "!!null":
-		return nil
-	case "!!str", "!!timestamp":
-		if n.Style == 0 {
-			if b, ok := yaml11Bool(n.Value); ok {
-				return b
-			}
-		}
-		return n.Value
-	case "!!bool", "!!int", "!!float":
-		if err := n.Decode(&decoded); err != nil {
-			v.s.add(where, fmt.Sprintf("%s has a value %q that cannot be read: %v", v.what, n.Value, err), "quote it")
-			return nil
-		}
-	default:
-		v.s.add(where, fmt.Sprintf("%s uses the tag %s", v.what, tag), "put the value into group_vars or a vars file, where Ansible reads it")
-		return nil
+// isTextKey says whether a key is text to Ansible: a plain `on` is true.
+func isTextKey(key *yaml.Node) bool {
+	if key.Kind == yaml.ScalarNode && key.Style == 0 {
+		return plainTag(key.Value) == "!!str"
 	}
-	if f, ok := decoded.(float64); ok && (math.IsNaN(f) || math.IsInf(f, 0)) {
-		v.s.add(where, v.what+" holds "+n.Value+", which JSON cannot carry to Ansible", "quote it: "+strconv.Quote(n.Value))
-		return nil
-	}
-	return decoded
+	return key.Kind == yaml.ScalarNode && key.ShortTag() == "!!str"
 }
 
-func yaml11Bool(word string) (value, ok bool) {
-	switch strings.ToLower(word) {
-	case "yes", "on":
-		return true, true
-	case "no", "off":
-		return false, true
+// scalar reads what a plain scalar is to PyYAML, or what its tag makes of it.
+func (v *values) scalar(n *yaml.Node, where place) any {
+	tag := n.ShortTag()
+	switch {
+	case n.Style&yaml.TaggedStyle != 0:
+	case n.Style != 0:
+		return n.Value
+	default:
+		tag = plainTag(n.Value)
 	}
-	return false, false
+	value, wrong := construct(tag, n.Value)
+	switch known := slices.Contains(scalarTags, tag); {
+	case known && wrong == nil:
+		return value
+	case v.lenient:
+		return n.Value
+	case !known:
+		v.refuseTag(tag, where)
+		return nil
+	}
+	v.s.add(where, fmt.Sprintf("%s: %s %s", v.what, written(n), wrong.why), wrong.fix)
+	return nil
+}
+
+// construct makes the value of a scalar as PyYAML's SafeConstructor does.
+func construct(tag, text string) (any, *unreadable) {
+	switch tag {
+	case "!!null":
+		return nil, nil
+	case "!!str":
+		return text, nil
+	case "!!bool":
+		if b, ok := yaml11Bool(text); ok {
+			return b, nil
+		}
+		return nil, &unreadable{"is neither true nor false to Ansible", "write true or false"}
+	case "!!int":
+		return pythonInt(text)
+	case "!!float":
+		return pythonFloat(text)
+	case "!!timestamp":
+		return nil, &unreadable{"is a date to Ansible, which JSON cannot carry there", "quote it: " + strconv.Quote(text)}
+	case "!!value", "!!merge":
+		return nil, &unreadable{"has a meaning of its own in YAML, and Ansible refuses it", "quote it: " + strconv.Quote(text)}
+	}
+	return nil, nil
+}
+
+// scalarTags are those that construct knows.
+var scalarTags = []string{"!!null", "!!str", "!!bool", "!!int", "!!float", "!!timestamp", "!!value", "!!merge"}
+
+func (v *values) refuseTag(tag string, where place) {
+	v.s.add(where, fmt.Sprintf("%s uses the tag %s", v.what, tag), "put the value into group_vars or a vars file, where Ansible reads it")
 }
