@@ -70,6 +70,42 @@ func (r *Repo) at(ctx context.Context, rev string) (Revision, error) {
 	return revision, nil
 }
 
+// ConfigAt reads imgops.yaml at a commit, and nothing else of the fleet. near is a fleet of this repository, or nil: where the
+// file is the same there, it is not read again. Errors: as those of Load.
+func (r *Repo) ConfigAt(ctx context.Context, rev string, near *Fleet) (c Config, err error) {
+	revision, err := r.at(ctx, rev)
+	if err != nil {
+		return c, err
+	}
+	err = r.complete(ctx, revision.Commit, func() error {
+		root, err := r.fleetTree(r.store.tree(plumbing.NewHash(revision.Tree)))
+		if err != nil {
+			return fmt.Errorf("reading %s at %s: %w", configFile, rev, err)
+		}
+		e, ok, err := root.lookup(configFile)
+		switch {
+		case err != nil:
+			return fmt.Errorf("reading %s at %s: %w", configFile, rev, err)
+		case !ok || !e.isFile():
+			return fmt.Errorf("%w: %s has no %s", ErrNoFleet, rev, configFile)
+		}
+		if near != nil && near.view != nil {
+			if same, ok, err := near.view.root.lookup(configFile); err == nil && ok && same.id == e.id {
+				c = near.Config
+				return nil
+			}
+		}
+		data, err := (&files{store: r.store}).read(configFile, e.id)
+		if err != nil {
+			return fmt.Errorf("reading %s at %s: %w", configFile, rev, err)
+		}
+		var problems []Problem
+		c, problems = parseConfig(data)
+		return problemsError(problems)
+	})
+	return c, err
+}
+
 // fleetTree is the fleet's root in the tree of a commit.
 func (r *Repo) fleetTree(t *tree) (*tree, error) {
 	e, ok, err := t.lookup(r.prefix)

@@ -67,17 +67,62 @@ func (r *Repo) AtRemote(ctx context.Context, rev string) (string, error) {
 	return there, nil
 }
 
-// remoteTip is the commit that a branch of the remote names; "" when there is no such branch.
-func (r *Repo) remoteTip(ctx context.Context, branch string) (string, error) {
+// BranchTip is the commit that a branch of the remote names, or, where there is no remote that AllowFetch lets imgops ask, the
+// one of this repository; "" when there is no such branch. The error is ErrNotAsked when the remote does not answer.
+func (r *Repo) BranchTip(ctx context.Context, branch string) (string, error) {
+	if r.fetch != nil {
+		return r.remoteTip(ctx, branch)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, name := range []plumbing.ReferenceName{plumbing.NewRemoteReferenceName("origin", branch), plumbing.NewBranchReferenceName(branch)} {
+		if ref, err := r.git.Reference(name, true); err == nil {
+			return ref.Hash().String(), nil
+		}
+	}
+	return "", nil
+}
+
+// DefaultBranch is the branch that the remote's HEAD names: what a clone checks out. It is "" when the remote says none, and
+// where there is no remote that AllowFetch lets imgops ask. The error is ErrNotAsked when the remote does not answer.
+func (r *Repo) DefaultBranch(ctx context.Context) (string, error) {
+	if r.fetch == nil {
+		return "", nil
+	}
+	out, err := r.askRemote(ctx, "--symref", r.fetch.remote, "HEAD")
+	if err != nil {
+		return "", err
+	}
+	for line := range strings.Lines(out) {
+		if target, ok := strings.CutPrefix(line, "ref: refs/heads/"); ok {
+			branch, _, _ := strings.Cut(target, "\t")
+			return strings.TrimSpace(branch), nil
+		}
+	}
+	return "", nil
+}
+
+// askRemote runs git ls-remote, for as long as a remote has to answer.
+func (r *Repo) askRemote(ctx context.Context, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, askTime, fmt.Errorf("no answer within %s", askTime))
 	defer cancel()
-	out, err := r.gitBinary(ctx, nil, "ls-remote", r.fetch.remote, "refs/heads/"+branch)
+	out, err := r.gitBinary(ctx, nil, append([]string{"ls-remote"}, args...)...)
 	if err != nil {
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause
 		}
-		return "", fmt.Errorf("%w: git ls-remote %s %s: %w", ErrNotAsked, r.fetch.remote, branch, err)
+		told := strings.ReplaceAll(strings.Join(args, " "), "refs/heads/", "")
+		return "", fmt.Errorf("%w: git ls-remote %s: %w", ErrNotAsked, told, err)
 	}
-	tip, _, _ := strings.Cut(string(out), "\t")
+	return string(out), nil
+}
+
+// remoteTip is the commit that a branch of the remote names; "" when there is no such branch.
+func (r *Repo) remoteTip(ctx context.Context, branch string) (string, error) {
+	out, err := r.askRemote(ctx, r.fetch.remote, "refs/heads/"+branch)
+	if err != nil {
+		return "", err
+	}
+	tip, _, _ := strings.Cut(out, "\t")
 	return strings.TrimSpace(tip), nil
 }

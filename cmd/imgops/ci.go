@@ -200,6 +200,11 @@ func (j *ciJob) bring(ctx context.Context, list []*roles.Role) ([]outcome, surve
 		return nil, found, err
 	}
 	if j.promote {
+		if slices.ContainsFunc(busy, func(r *roles.Role) bool { return works(found.decisions[r.Name]) }) {
+			if err := j.requireMain(ctx, &found.view); err != nil {
+				return nil, found, err
+			}
+		}
 		if err := j.checkLedgerEarly(ctx, list, found.decisions); err != nil {
 			return nil, found, err
 		}

@@ -141,6 +141,11 @@ func (j *ciJob) needed(ctx context.Context) ([]fanJob, error) {
 		}
 		jobs = append(jobs, job)
 	}
+	if j.promote && len(jobs) > 0 {
+		if err := j.requireMain(ctx, &found.view); err != nil {
+			return nil, err
+		}
+	}
 	return jobs, nil
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/imgops/imgops/promoter"
 	"github.com/imgops/imgops/roles"
@@ -113,7 +112,6 @@ func (s *session) fleetAt(ctx context.Context, commit string) (*roles.Fleet, err
 }
 
 func (s *session) noteNewer(tip string, err error) {
-	first, _, _ := strings.Cut(err.Error(), "\n")
 	s.note("what %s wants at %s cannot be told, so only the records of promotions say whether commit %s is too old: %s",
-		s.fleet.Config.Main, shortCommit(tip), shortCommit(s.fleet.Revision.Commit), first)
+		s.fleet.Config.Main, shortCommit(tip), shortCommit(s.fleet.Revision.Commit), firstLine(err))
 }

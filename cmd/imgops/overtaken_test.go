@@ -100,9 +100,7 @@ func TestMainHasRemovedTheRole(t *testing.T) {
 			w.bake()
 			older := w.clone("older")
 			c.remove(w)
-			w.write("roles/other/image.yaml", "base: {image: ami-0123456789abcdef0}\nverify: [{suite: default}]\n")
-			w.write("roles/other/tests/default/true.sh", "#!/bin/sh\ntrue\n")
-			w.write("roles/other/tasks/main.yml", "- ansible.builtin.ping:\n")
+			w.addRole("other")
 			w.git("add", "-A")
 			w.git("commit", "-qm", "remove")
 			newest := w.git("rev-parse", "HEAD")
@@ -150,4 +148,11 @@ func (w *apiWorld) edit(name, old, with string) {
 	text := w.read(name)
 	require.Contains(w.t, text, old)
 	w.write(name, strings.Replace(text, old, with, 1))
+}
+
+// addRole writes one more role.
+func (w *apiWorld) addRole(name string) {
+	w.write("roles/"+name+"/image.yaml", "base: {image: ami-0123456789abcdef0}\nverify: [{suite: default}]\n")
+	w.write("roles/"+name+"/tests/default/true.sh", "#!/bin/sh\ntrue\n")
+	w.write("roles/"+name+"/tasks/main.yml", "- ansible.builtin.ping:\n")
 }

@@ -176,6 +176,9 @@ func (s *session) planPromotion(ctx context.Context, seen *images.View, list []c
 	if err != nil || plan.Empty() {
 		return plan, err
 	}
+	if err := s.requireMain(ctx, seen); err != nil {
+		return plan, err
+	}
 	return plan, s.refuseOvertaken(ctx, plan)
 }
 

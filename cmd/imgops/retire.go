@@ -39,6 +39,9 @@ func (a *app) runRetire(ctx context.Context, name, reason string) error {
 	if err != nil {
 		return err
 	}
+	if err := s.requireMain(ctx, nil); err != nil {
+		return err
+	}
 	ref := s.mainRef()
 	main, err := s.repo.Load(ctx, ref)
 	if err != nil {

@@ -90,6 +90,9 @@ func (a *app) runRollback(ctx context.Context, o *rollbackOptions, name string) 
 
 // commitOnMain says whether a commit is on main. One that is in no history any more is not.
 func (s *session) commitOnMain(ctx context.Context, commit string) (bool, error) {
+	if err := s.requireMain(ctx, nil); err != nil {
+		return false, err
+	}
 	on, err := s.repo.OnMain(ctx, s.fleet.Config.Main, commit)
 	if errors.Is(err, roles.ErrUnknownRevision) && !s.repo.Has(commit) {
 		return false, nil

@@ -26,6 +26,7 @@ type session struct {
 
 	again     map[string]bool // roles to build even where an image of the digest exists
 	rewritten bool            // promoted commits that are in no history any more are older than main's
+	mainKnown bool            // the name of main is more than the commit's own word (requireMain)
 	withdraw  bool            // promotions take images away from accounts that no target names any more
 }
 
