@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-git/go-billy/v5"
 	"github.com/go-git/go-billy/v5/osfs"
+	"github.com/go-git/go-billy/v5/util"
 	git "github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/config"
 	"github.com/go-git/go-git/v5/plumbing/cache"
@@ -120,6 +121,16 @@ func commonDir(gitDir string) string {
 	return common
 }
 
+// configOfGit reads settings that are in a form which Git knows and go-git does not; the error is why go-git has given up.
+func (s lenientStorage) configOfGit(why error) (*config.Config, error) {
+	data, err := util.ReadFile(s.Filesystem(), "config")
+	c := config.NewConfig()
+	if err != nil || c.Unmarshal(headersAlone(data)) != nil {
+		return nil, why
+	}
+	return c, nil
+}
+
 // harmless are extensions of the repository's format (gitrepository-layout(5), git-config(1)) that change nothing for who
 // reads objects and references: objects that are missing on purpose are told as such, the settings of one working tree
 // do not concern imgops, and nothing is ever deleted.
@@ -130,6 +141,9 @@ type lenientStorage struct{ *filesystem.Storage }
 
 func (s lenientStorage) Config() (*config.Config, error) {
 	c, err := s.Storage.Config()
+	if err != nil {
+		c, err = s.configOfGit(err)
+	}
 	if err != nil || !c.Raw.HasSection("extensions") {
 		return c, err
 	}

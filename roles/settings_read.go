@@ -27,18 +27,55 @@ func (s *settingsReader) file(name string, depth int) {
 	if err != nil || depth > maxIncludes {
 		return
 	}
-	parts := [][]byte{data}
-	if bytes.Contains(bytes.ToLower(data), []byte("[include")) {
-		parts = sections(data)
-	}
-	for _, part := range parts {
-		c := format.New()
-		if format.NewDecoder(bytes.NewReader(part)).Decode(c) != nil {
-			continue
+	if !bytes.Contains(bytes.ToLower(data), []byte("[include")) {
+		if c, err := decodeSettings(data); err == nil {
+			s.take(c)
+			return
 		}
-		s.take(c)
-		s.includes(c, name, depth)
 	}
+	for _, part := range sections(data) {
+		if c, err := decodeSettings(part); err == nil {
+			s.take(c)
+			s.includes(c, name, depth)
+		}
+	}
+}
+
+func decodeSettings(data []byte) (*format.Config, error) {
+	c := format.New()
+	err := format.NewDecoder(bytes.NewReader(data)).Decode(c)
+	if err != nil {
+		c = format.New()
+		err = format.NewDecoder(bytes.NewReader(headersAlone(data))).Decode(c)
+	}
+	return c, err
+}
+
+// headersAlone gives each section's header a line of its own, as go-git wants it and Git does not.
+func headersAlone(data []byte) []byte {
+	var out bytes.Buffer
+	for line := range bytes.Lines(data) {
+		quoted, end := false, 0
+		if header := bytes.TrimLeft(line, " \t"); bytes.HasPrefix(header, []byte("[")) {
+			for i := len(line) - len(header); i < len(line) && end == 0; i++ {
+				switch {
+				case line[i] == '\\':
+					i++
+				case line[i] == '"':
+					quoted = !quoted
+				case line[i] == ']' && !quoted:
+					end = i + 1
+				}
+			}
+		}
+		if end > 0 && len(bytes.TrimSpace(line[end:])) > 0 {
+			out.Write(line[:end])
+			out.WriteByte('\n')
+			line = line[end:]
+		}
+		out.Write(line)
+	}
+	return out.Bytes()
 }
 
 // sections cuts a file before each of its sections: what an included file says is overruled by what follows the inclusion.

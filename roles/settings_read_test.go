@@ -63,6 +63,10 @@ func TestIncludedSettings(t *testing.T) {
 	for name, text := range map[string]string{
 		"nothing":               "",
 		"a file":                "[include]\n\tpath = ~/off\n",
+		"in one line":           "[include] path = " + home + "/off\n",
+		"in one line, quoted":   "[includeIf \"gitdir:~/[w]ork/\"] path = " + home + "/off ; a remark\n",
+		"a header's remark":     "[include] # a remark\n\tpath = " + home + "/off\n",
+		"something broken":      "[core] fileMode = off\n[alias]x=y\n",
 		"relative":              "[include]\n\tpath = off\n",
 		"absolute":              "[include]\n\tpath = " + home + "/off\n",
 		"two":                   "[include]\n\tpath = off\n\tpath = on\n",
@@ -118,6 +122,11 @@ func TestIncludedSettings(t *testing.T) {
 			})
 		}
 	}
+	write("work/fleet/.git/config", string(own)+"[remote \"a]b\"] url = x\n")
+	require.False(t, r.worktree().Dirty)
+	write("work/fleet/.git/config", string(own)+"[broken\n")
+	_, err = OpenRepo(t.Context(), r.dir)
+	require.ErrorContains(t, err, "opening the repository of "+r.dir)
 	write("work/fleet/.git/config", string(own))
 	for _, bad := range []string{"loop", "broken"} { // Git itself gives up; imgops goes on, and ends
 		write(".gitconfig", "[include]\n\tpath = "+bad+"\n")
