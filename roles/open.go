@@ -39,8 +39,18 @@ func open(dir string) (*Repo, error) {
 	if err != nil {
 		return nil, openError(dir, err)
 	}
-	r := &Repo{git: opened, store: newStore(newObjects(osfs.New(common))), cache: newParseCache(common), gitDir: gitDir}
+	r := &Repo{git: opened, disk: dot, store: newStore(newObjects(osfs.New(common))), cache: newParseCache(common), gitDir: gitDir}
 	return r, r.place(dir, gitDir)
+}
+
+// Again opens the repository once more, for who reads and writes objects with go-git. Packs stay open between two reads.
+func (r *Repo) Again() (*git.Repository, error) {
+	o := filesystem.Options{AlternatesFS: anywhere(), KeepDescriptors: true}
+	again, err := git.Open(lenientStorage{filesystem.NewStorageWithOptions(r.disk, cache.NewObjectLRUDefault(), o)}, nil)
+	if err != nil {
+		return nil, openError(r.top, err)
+	}
+	return again, nil
 }
 
 // openError says what to do about a repository that cannot be opened.

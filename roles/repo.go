@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-git/go-billy/v5"
 	git "github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/plumbing"
 )
@@ -30,6 +31,7 @@ type Repo struct {
 	bare   bool
 	mu     sync.Mutex // guards git: go-git's repository may not be shared
 	git    *git.Repository
+	disk   billy.Filesystem // gitDir, and what a linked working tree shares with the others
 	store  *store
 	cache  *parseCache
 	fetch  *fetcher // nil where nothing may be fetched
@@ -112,6 +114,10 @@ func within(top, dir string) bool {
 // Root is the absolute path of the fleet's root: the directory of imgops.yaml. In a bare repository it is the
 // repository's own directory.
 func (r *Repo) Root() string { return r.root }
+
+// Places are the repository's directory, of a linked working tree its own, and the top of the working tree; of a bare
+// repository both are the same.
+func (r *Repo) Places() (gitDir, top string) { return r.gitDir, r.top }
 
 // CommonDir is the repository's own directory (.git), also for a linked working tree.
 func (r *Repo) CommonDir() string { return commonDir(r.gitDir) }

@@ -80,7 +80,8 @@ func (r *recorder) keep(record entry) {
 func (a *app) ledgerStore(ctx context.Context, repo *roles.Repo, config roles.Config, c *clouds) (ledger.Store, error) {
 	place := config.Ledger.Store
 	if !strings.HasPrefix(place, "s3://") {
-		return ledger.OpenGit(repo.Root(), ledger.GitOptions{User: func() (name, email string) { return repo.Identity(a.Getenv) }})
+		gitDir, top := repo.Places()
+		return ledger.OpenGit(repo.Root(), ledger.GitOptions{Disk: &ledger.Disk{GitDir: gitDir, Top: top, Open: repo.Again}, User: func() (name, email string) { return repo.Identity(a.Getenv) }})
 	}
 	if c == nil {
 		var err error

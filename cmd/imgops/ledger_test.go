@@ -354,3 +354,31 @@ func TestLedgerDefaultGarbage(t *testing.T) {
 	w.do(exitDone, "ci", "--event", "push")
 	w.requireDefaults(two, "current")
 }
+
+// TestLedgerOfOtherForms writes and reads the ledger of a sparse checkout, of a linked working tree of it, and of a
+// repository whose settings go-git cannot read: what imgops reads the fleet of, it can record in.
+func TestLedgerOfOtherForms(t *testing.T) {
+	w := newAPIWorld(t)
+	bare := w.shared("ledger: required")
+	w.merged("one")
+	w.do(exitDone, "ci", "--event", "push")
+	held := func(w *apiWorld, reason string) {
+		t.Helper()
+		count := len(w.recorded(bare))
+		_, errs := w.do(exitDone, "hold", "web", "--reason", reason)
+		require.NotContains(t, errs, "warning")
+		require.Len(t, w.recorded(bare), count+1)
+		w.do(exitDone, "release", "web")
+		out, errs := w.do(exitDone, "history", "web")
+		require.Contains(t, out, reason)
+		require.NotContains(t, errs, "could not be opened")
+	}
+	w.git("sparse-checkout", "set", "roles")
+	require.Contains(t, w.read(".git/config"), "worktreeConfig")
+	held(w, "in a sparse checkout")
+	linked := filepath.Join(t.TempDir(), "linked")
+	w.git("worktree", "add", "-q", "--detach", linked)
+	held(&apiWorld{t: t, fleet: linked, box: w.box}, "in a linked working tree")
+	w.write(".git/config", w.read(".git/config")+"[alias] co = checkout\n[extensions]\n\tpartialClone = origin\n")
+	held(w, "with settings in one line, and an extension of a partial clone")
+}

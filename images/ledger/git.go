@@ -36,6 +36,7 @@ type GitOptions struct {
 	Now    func() time.Time            // nil: time.Now
 	// Wait is how long is waited before another try, when others push at the same time; nil: by the clock, longer each time.
 	Wait func(ctx context.Context, try int) error
+	Disk *Disk // nil: OpenGit looks for it
 	// NoCommand keeps the store from running a git command where go-git is not let in.
 	NoCommand bool
 }
@@ -54,34 +55,52 @@ type Git struct {
 
 var _ Store = (*Git)(nil)
 
+// Disk is a repository on disk that the caller has found. It may be of a form that go-git by itself refuses.
+type Disk struct {
+	GitDir string // of a linked working tree, its own
+	Top    string // the working tree, or the bare repository
+	// Open opens it; once more when a git command has brought objects.
+	Open func() (*git.Repository, error)
+}
+
 // OpenGit opens the ledger of the repository that dir is in: of a working tree, a linked one, or a bare repository.
 func OpenGit(dir string, o GitOptions) (*Git, error) {
+	if o.Disk == nil {
+		found, err := findDisk(dir)
+		if err != nil {
+			return nil, fmt.Errorf("opening the repository of %s for the ledger: %w", dir, err)
+		}
+		o.Disk = &found
+	}
+	repo, err := o.Disk.Open()
+	if err != nil {
+		return nil, fmt.Errorf("opening the repository of %s for the ledger: %w", dir, err)
+	}
+	return newGit(repo, o.Disk.GitDir, o.Disk.Top, o)
+}
+
+// findDisk lets go-git find the repository. Packs stay open: to check thousands of commits one by one, it would open the pack
+// for each object.
+func findDisk(dir string) (Disk, error) {
 	repo, err := git.PlainOpenWithOptions(dir, &git.PlainOpenOptions{DetectDotGit: true, EnableDotGitCommonDir: true})
 	if errors.Is(err, git.ErrRepositoryNotExists) {
 		repo, err = git.PlainOpen(dir) // a bare one
 	}
 	if err != nil {
-		return nil, fmt.Errorf("opening the repository of %s for the ledger: %w", dir, err)
+		return Disk{}, err
 	}
 	disk, ok := repo.Storer.(*filesystem.Storage)
 	if !ok {
-		return nil, fmt.Errorf("opening the repository of %s for the ledger: its objects are not on disk", dir)
+		return Disk{}, errors.New("its objects are not on disk")
 	}
-	gitDir := disk.Filesystem().Root()
-	top := gitDir
+	found := Disk{GitDir: disk.Filesystem().Root(), Top: disk.Filesystem().Root()}
 	if tree, err := repo.Worktree(); err == nil { // else it is a bare one
-		top = tree.Filesystem.Root()
+		found.Top = tree.Filesystem.Root()
 	}
-	if repo, err = openStorage(disk); err != nil {
-		return nil, fmt.Errorf("opening the repository of %s for the ledger: %w", dir, err)
+	found.Open = func() (*git.Repository, error) {
+		return git.Open(filesystem.NewStorageWithOptions(disk.Filesystem(), cache.NewObjectLRUDefault(), filesystem.Options{KeepDescriptors: true}), nil)
 	}
-	return newGit(repo, gitDir, top, o)
-}
-
-// openStorage opens a repository once more. Packs stay open: to check thousands of commits one by one, go-git would open
-// the pack for each object.
-func openStorage(disk *filesystem.Storage) (*git.Repository, error) {
-	return git.Open(filesystem.NewStorageWithOptions(disk.Filesystem(), cache.NewObjectLRUDefault(), filesystem.Options{KeepDescriptors: true}), nil)
+	return found, nil
 }
 
 // NewGit makes the store of a repository that need not be on disk.
@@ -200,11 +219,14 @@ func (g *Git) known() []plumbing.Hash {
 
 // reopen makes objects visible that a git command has brought.
 func (g *Git) reopen() {
-	if disk, ok := g.repo.Storer.(*filesystem.Storage); ok {
-		if repo, err := openStorage(disk); err == nil {
-			_ = disk.Close() // the packs that were read
-			g.repo = repo
+	if g.opts.Disk == nil { // in memory
+		return
+	}
+	if repo, err := g.opts.Disk.Open(); err == nil {
+		if packs, ok := g.repo.Storer.(io.Closer); ok {
+			_ = packs.Close() // those that were read
 		}
+		g.repo = repo
 	}
 }
 
