@@ -71,6 +71,7 @@ func TestLedgerBestEffort(t *testing.T) {
 	w.requireDefaults(one, "current")
 	require.Empty(t, w.recorded(bare))
 	require.True(t, w.kept())
+	require.Empty(t, w.witnessed(ledger.Branch), "what is not stored is not witnessed")
 	out, _ := w.do(exitDone, "history", "web", "-o", "json")
 	require.Contains(t, out, `"by"`, "what is kept can be read")
 
@@ -79,6 +80,7 @@ func TestLedgerBestEffort(t *testing.T) {
 	require.NotContains(t, errs, "warning")
 	require.Len(t, w.recorded(bare), 1)
 	require.False(t, w.kept())
+	require.Equal(t, w.git("--git-dir", bare, "rev-parse", ledger.Branch), w.witnessed(ledger.Branch))
 
 	t.Log("one commit for a run, and none for one that does nothing")
 	tip := w.git("--git-dir", bare, "rev-parse", ledger.Branch)

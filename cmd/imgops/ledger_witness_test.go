@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -208,4 +210,60 @@ func TestLedgerWitnessLags(t *testing.T) {
 			w.requireDefaults(four, "current")
 		})
 	}
+}
+
+// racing is a ledger to which another run has added something.
+type racing struct {
+	ledger.Store
+	tip, others string
+	syncs       int
+	lacks       error
+}
+
+func (r *racing) Tip() string                                 { return r.tip }
+func (r *racing) Lacks(context.Context, string, string) error { return r.lacks }
+func (r *racing) Sync(context.Context) error {
+	r.syncs++
+	r.tip = r.others
+	return nil
+}
+
+// TestWitnessOfTheLastOne: of two runs that leave their witness at once, the one that comes later may know less. It notices.
+func TestWitnessOfTheLastOne(t *testing.T) {
+	w := newAPIWorld(t)
+	w.commit("one")
+	s := w.session()
+	before, err := images.ReadWitness(t.Context(), w.box, apiHome, "acme")
+	require.NoError(t, err)
+	other := func(tip string) images.Witness {
+		now, err := images.ReadWitness(t.Context(), w.box, apiHome, "acme")
+		require.NoError(t, err)
+		now, err = images.WriteWitness(t.Context(), w.box, apiHome, "acme", now, "x", images.Tip{Tip: tip})
+		require.NoError(t, err)
+		return now
+	}
+	now := other("2")
+	st := &racing{tip: "1", others: "2"}
+	require.NoError(t, s.leaveWitness(t.Context(), st, "x", before))
+	require.Equal(t, "2", w.witnessed("x"))
+	require.Equal(t, 1, st.syncs)
+
+	t.Log("its own is the newest: once is enough")
+	st = &racing{tip: "3", others: "3"}
+	require.NoError(t, s.leaveWitness(t.Context(), st, "x", now))
+	require.Equal(t, "3", w.witnessed("x"))
+
+	t.Log("nobody else: nothing more is asked")
+	st = &racing{tip: "5", others: "5"}
+	require.NoError(t, s.leaveWitness(t.Context(), st, "x", other("4")))
+	require.Zero(t, st.syncs)
+
+	t.Log("what was noted is lost: it stays noted. That it cannot be found out is no error")
+	var lacking *lackingError
+	st.lacks = &ledger.RewrittenError{}
+	require.ErrorAs(t, s.leaveWitness(t.Context(), st, "x", other("6")), &lacking)
+	require.Equal(t, "6", w.witnessed("x"))
+	st.lacks = errors.New("no answer")
+	require.NoError(t, s.leaveWitness(t.Context(), st, "x", other("7")))
+	require.Equal(t, "7", w.witnessed("x"))
 }
