@@ -125,6 +125,11 @@ func (s *S3) noteOnce(ctx context.Context, own []logged) (done bool, err error) 
 	if err != nil {
 		return false, err
 	}
+	if head.number == 0 {
+		if own, err = s.withOlder(ctx, own); err != nil {
+			return false, err
+		}
+	}
 	next, err := s.next(ctx, head, last, own)
 	if err != nil {
 		return false, err
@@ -141,6 +146,23 @@ func (s *S3) noteOnce(ctx context.Context, own []logged) (done bool, err error) 
 		s.tip = position{next.Number, wholeSum(data)}
 	}
 	return err == nil, err
+}
+
+// withOlder adds to what the first page of a log names the entries from before there was one.
+func (s *S3) withOlder(ctx context.Context, own []logged) ([]logged, error) {
+	there, err := s.list(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	s.strange = nil
+	for _, o := range there {
+		named := slices.ContainsFunc(own, func(l logged) bool { return l.Path == o.Path })
+		if !named && len(s.strange) < logOwn {
+			s.strange = append(s.strange, o.Item)
+		}
+	}
+	older, err := s.adopt(ctx)
+	return slices.Concat(own, older), err
 }
 
 // next is the page after the newest one, with the entries of those before that it repeats.

@@ -237,8 +237,8 @@ func TestS3BeforeTheLog(t *testing.T) {
 	for n := range 3 {
 		w.write(t, hold(t, n).Path, hold(t, n).Data)
 	}
+	w.write(t, "notes.txt", []byte("garbage"))
 	s := w.store(t)
-	require.NoError(t, s.Sync(t.Context()))
 	require.NoError(t, s.Append(t.Context(), "", []ledger.Entry{hold(t, 3)}))
 	require.True(t, strings.HasPrefix(s.Tip(), "1:"))
 	w.remove(t, hold(t, 0).Path)
