@@ -110,7 +110,7 @@ func (j *ciJob) work(ctx context.Context) ([]outcome, error) {
 func (j *ciJob) nothing() {
 	switch {
 	case j.promote && j.level >= 0:
-		j.idle = fmt.Sprintf("no role that is meant here is of level %d: nothing to do", j.level)
+		j.idle = fmt.Sprintf("nothing to do: no role of level %d that is meant here needs a build, a verification or a promotion", j.level)
 	case j.promote:
 		j.idle = "nothing to do: no role needs a build, a verification or a promotion"
 	case j.level >= 0:

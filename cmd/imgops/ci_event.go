@@ -44,6 +44,9 @@ func (a *app) newCIJob(c *cobra.Command, o *ciOptions, names []string) (*ciJob, 
 	if c.Flags().Changed("level") && o.level < 0 {
 		return nil, usagef(c, "--level is %d; the lowest is 0", o.level)
 	}
+	if c.Flags().Changed("role") && len(o.roles) == 0 { // --role "$ROLE", and the variable is empty
+		return nil, usagef(c, "--role names no role; leave it out for all of them")
+	}
 	if err := checkMatrix(c, o); err != nil {
 		return nil, err
 	}
@@ -68,6 +71,9 @@ func (j *ciJob) prepare(ctx context.Context) error {
 	j.session = s
 	s.rewritten = j.ciOptions.rewritten
 	if j.listed, err = s.fleet.Select(j.names); err != nil {
+		return err
+	}
+	if err := j.refuseNoLevel(); err != nil {
 		return err
 	}
 	return j.decide(ctx)

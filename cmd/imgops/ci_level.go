@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/imgops/imgops/images"
 	"github.com/imgops/imgops/roles"
@@ -26,6 +27,36 @@ func ofLevel(list []*roles.Role, n int) []*roles.Role {
 		}
 	}
 	return out
+}
+
+// refuseNoLevel refuses a selection that matches no role: a level that the graph does not have, or that none of the named
+// roles is of. It would look like a success in which everything is done.
+func (j *ciJob) refuseNoLevel() error {
+	if j.level < 0 || len(j.fleet.Roles) == 0 || len(ofLevel(j.listed, j.level)) > 0 {
+		return nil
+	}
+	if highest := highestLevel(j.fleet.Roles); j.level > highest {
+		return &usageError{
+			err:  fmt.Errorf("no role of this fleet is of level %d; the highest is %d", j.level, highest),
+			hint: "imgops ci --matrix json prints the roles that need work with their levels",
+		}
+	}
+	var of []string
+	for _, r := range j.listed {
+		of = append(of, fmt.Sprintf("%s is of level %d", r.Name, level(r)))
+	}
+	return &usageError{
+		err:  fmt.Errorf("none of the named roles is of level %d: %s", j.level, strings.Join(of, ", ")),
+		hint: "give the level of the roles that are meant, or leave --level out",
+	}
+}
+
+func highestLevel(list []*roles.Role) int {
+	n := 0
+	for _, r := range list {
+		n = max(n, level(r))
+	}
+	return n
 }
 
 // releaseLevel is release for roles of one level: the images of their parents are found by digest and never built here,
