@@ -38,6 +38,9 @@ type Left struct {
 	err    error
 }
 
+// Refused says that a rule forbids the step: running it again is of no use. What is wrong and what helps is in Reason.
+func (l Left) Refused() bool { return refused(l.err) }
+
 // IncompleteError says that a promotion was not finished. It wraps the causes.
 type IncompleteError struct {
 	Left []Left // never empty

@@ -157,14 +157,14 @@ func changed(outcomes []outcome) bool {
 func (s *session) promoteOutcomes(ctx context.Context, seen *images.View, chosen []candidate, outcomes []outcome) error {
 	stop := s.log.beat()
 	defer stop()
-	plan, err := s.planPromotion(ctx, seen, chosen)
-	var result promoter.Result
-	if err == nil {
-		result, err = s.applyPromotion(ctx, plan)
+	var p promotion
+	p.plan, p.err = s.planPromotion(ctx, seen, chosen)
+	if p.err == nil {
+		p.result, p.err = s.applyPromotion(ctx, p.plan)
 	}
-	markPromoted(outcomes, result)
-	s.noteHeld(result)
-	return err
+	p.mark(outcomes, chosen)
+	s.noteHeld(p.result)
+	return p.err
 }
 
 // refuseOffMain ends a run of --event push on another branch before anything is started.

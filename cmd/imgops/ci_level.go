@@ -71,7 +71,9 @@ func (j *ciJob) releaseLevel(ctx context.Context, p *pipeline, list []*roles.Rol
 			ready = append(ready, r)
 			continue
 		}
-		outcomes = append(outcomes, outcome{Role: r.Name, Digest: r.Digest, Result: "failed", Error: err.Error(), err: err, decision: decisions[r.Name]})
+		o := outcome{Role: r.Name, Digest: r.Digest, decision: decisions[r.Name]}
+		o.fail(err)
+		outcomes = append(outcomes, o)
 		errs = append(errs, fmt.Errorf("role %s: %w", r.Name, err))
 	}
 	here := map[string]bool{}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -18,9 +19,15 @@ const maxSummaryNames = 20
 func outcomeRows(outcomes []outcome) string {
 	var b strings.Builder
 	var rows []outcome
-	var skipped []string
+	var skipped, others []string
 	unchanged := 0
 	for _, o := range outcomes {
+		if errors.Is(o.err, errOthersRefused) {
+			others = append(others, o.Role)
+			if o.Result == "skipped" {
+				continue
+			}
+		}
 		switch o.Result {
 		case "unchanged":
 			unchanged++
@@ -40,6 +47,9 @@ func outcomeRows(outcomes []outcome) string {
 	}
 	if len(skipped) > 0 {
 		fmt.Fprintf(&b, "Skipped, for a role that they are built on went wrong: %s\n\n", firstNames(skipped))
+	}
+	if len(others) > 0 {
+		fmt.Fprintf(&b, "Not promoted, for the promotion of another role is refused: %s\n\n", firstNames(others))
 	}
 	if unchanged > 0 {
 		fmt.Fprintf(&b, "Unchanged: %s\n\n", plural(unchanged, "role"))

@@ -32,13 +32,14 @@ type pipeline struct {
 
 // outcome is what a run did with one role.
 type outcome struct {
-	Role     string `json:"role"`
-	Digest   string `json:"digest"`
-	Result   string `json:"result"` // built, verified, unchanged, promoted, failed or skipped
-	Image    string `json:"image,omitempty"`
-	Built    bool   `json:"built"` // by this run
-	Seconds  int    `json:"seconds"`
-	Error    string `json:"error,omitempty"`
+	Role     string   `json:"role"`
+	Digest   string   `json:"digest"`
+	Result   string   `json:"result"` // built, verified, unchanged, promoted, failed, refused or skipped
+	Image    string   `json:"image,omitempty"`
+	Built    bool     `json:"built"` // by this run
+	Seconds  int      `json:"seconds"`
+	Left     []string `json:"left,omitempty"` // the locations (account/Region) where a promotion is not complete
+	Error    string   `json:"error,omitempty"`
 	err      error
 	image    images.Image
 	decision images.Decision

@@ -54,13 +54,17 @@ func (r *results) fail(i int, w roles.Outcome) {
 	if w.Err == nil {
 		return
 	}
-	o := &r.list[i]
-	o.err, o.Error, o.Result = w.Err, w.Err.Error(), "failed"
+	r.list[i].fail(w.Err)
+}
+
+// fail notes why a role went no further.
+func (o *outcome) fail(err error) {
+	o.err, o.Error, o.Result = err, err.Error(), "failed"
 	var refused *promoter.RefusedError
 	switch {
-	case skipped(w.Err):
+	case skipped(err):
 		o.Result = "skipped"
-	case errors.As(w.Err, &refused):
+	case errors.As(err, &refused):
 		o.Result = "refused"
 	}
 }
@@ -81,22 +85,6 @@ func outcomeTable(list []outcome) table {
 		t.add(o.Role, short(o.Digest), o.Result, o.Image, took)
 	}
 	return t
-}
-
-// markPromoted notes on the outcomes whose roles were promoted.
-func markPromoted(outcomes []outcome, result promoter.Result) {
-	moved := map[string]int{}
-	for _, step := range result.Done {
-		if step.Action == promoter.ActionPointer {
-			moved[step.Role]++
-		}
-	}
-	for i := range outcomes {
-		o := &outcomes[i]
-		if o.err == nil && moved[o.Role] > 0 {
-			o.Result = "promoted"
-		}
-	}
 }
 
 func index(list []*roles.Role, name string) int {
