@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/imgops/imgops/verifier"
@@ -15,13 +16,17 @@ const maxSummaryTests = 10
 // summarize appends the outcomes, as a Markdown table, to the file that --summary names and to GitHub's job summary
 // (https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands#adding-a-job-summary).
 func (j *ciJob) summarize(outcomes []outcome, err error) error {
-	text := j.summaryText(outcomes, err)
-	done := map[string]bool{"": true}
+	var files []string
 	for _, file := range []string{j.summary, j.Getenv("GITHUB_STEP_SUMMARY")} {
-		if done[file] {
-			continue
+		if file != "" && !slices.Contains(files, file) {
+			files = append(files, file)
 		}
-		done[file] = true
+	}
+	if len(files) == 0 {
+		return nil
+	}
+	text := j.summaryText(outcomes, err)
+	for _, file := range files {
 		if err := appendFile(file, text); err != nil {
 			return fmt.Errorf("writing the summary: %w", err)
 		}

@@ -97,7 +97,11 @@ func (j *ciJob) attention() string {
 	}
 	held, rejected, orphan := map[string]*wayward{}, map[string]*wayward{}, map[string]*wayward{}
 	whole := j.promote && len(j.names) == 0 && j.level < 0
-	for _, d := range j.found.defaults {
+	defaults := j.found.defaults // of the roles of the job
+	if whole {
+		defaults = j.found.view.Defaults(j.query()) // of all, and of those that are gone, as they were read then
+	}
+	for _, d := range defaults {
 		meant := j.found.decisions[d.Role].Role != ""
 		switch {
 		case d.Status == images.StatusOrphan && whole:

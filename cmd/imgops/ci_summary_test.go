@@ -94,7 +94,7 @@ func TestSummaryOfManyRoles(t *testing.T) {
 	require.Empty(t, outcomeRows(nil))
 }
 
-// TestSummaryTellsWhatToDecide: who is held, rejected or orphaned, and the command that ends it.
+// TestSummaryTellsWhatToDecide: who is held or rejected, and the command that ends it.
 func TestSummaryTellsWhatToDecide(t *testing.T) {
 	here := images.Default{Account: "222222222222", Region: "us-east-1"}
 	at := func(role string, status images.Status, note string) images.Default {
@@ -102,7 +102,7 @@ func TestSummaryTellsWhatToDecide(t *testing.T) {
 		d.Role, d.Status, d.Note = role, status, note
 		return d
 	}
-	j := &ciJob{ciOptions: &ciOptions{level: -1}, session: &session{}, promote: true, listed: []*roles.Role{{Name: "web"}}}
+	j := &ciJob{ciOptions: &ciOptions{level: 1}, session: &session{}, promote: true, listed: []*roles.Role{{Name: "web"}}}
 	require.Empty(t, j.attention(), "nothing was looked at")
 	j.found = &survey{
 		defaults: []images.Default{
@@ -118,11 +118,7 @@ func TestSummaryTellsWhatToDecide(t *testing.T) {
 		"- **web** is not promoted: held by carol\\_d since today: it \\*broke\\*. To let it go: `imgops release web`\n" +
 		"- **app** is neither built nor promoted: its image ami-9 is rejected: too old. What helps: change the recipe, or have it built anew: imgops update --refresh app\n" +
 		"- **bad** has a default that is rejected: a hole (222222222222/us-east-1). To take it back: `imgops rollback bad --reason TEXT`\n"
-	orphans := "- **gone** is an orphan: it is gone from main, and still the default in 222222222222/us-east-1. To drop it: `imgops retire gone --reason TEXT`\n" +
-		"- **web** is an orphan in 222222222222/us-east-1: no target has it there any more. To take its images away from accounts that no target names: `imgops promote web --withdraw`\n"
-	require.Equal(t, want+orphans+"\n", j.attention())
-	j.level = 1
-	require.Equal(t, want+"\n", j.attention(), "one of many jobs")
+	require.Equal(t, want+"\n", j.attention(), "one of many jobs: none of the orphans")
 	j.level, j.promote = -1, false
 	require.Equal(t, want+"\n", j.attention(), "a pull request")
 }

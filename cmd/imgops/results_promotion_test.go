@@ -11,13 +11,6 @@ import (
 	"github.com/imgops/imgops/images/sandbox"
 )
 
-// addRole gives the fleet another role on an external base.
-func (w *apiWorld) addRole(name, more string) {
-	w.write("roles/"+name+"/image.yaml", "base: {image: ami-0123456789abcdef0}\nverify: [{suite: default}]\n"+more)
-	w.write("roles/"+name+"/tests/default/true.sh", "#!/bin/sh\ntrue\n")
-	w.write("roles/"+name+"/tasks/main.yml", "- ansible.builtin.ping:\n")
-}
-
 // results runs imgops ci on main, in all its forms of output, and gives the results by role. The forms have to agree; since
 // each is a run, what is asked for has to end in the same way each time.
 func (w *apiWorld) results(code int) (map[string]done, string) {
@@ -55,7 +48,8 @@ func TestPromotedInSomePlacesOnly(t *testing.T) {
 	w.write("imgops.yaml", strings.Replace(config, "regions: [us-east-1]", "regions: [us-east-1, eu-west-1]", 1)+
 		strings.NewReplacer(`["222222222222", "333333333333"]`, `["444444444444"]`).Replace(near))
 	w.write("roles/web/image.yaml", w.read("roles/web/image.yaml")+"targets: [production]\n")
-	w.addRole("db", "targets: [near]\n")
+	w.addRole("db")
+	w.write("roles/db/image.yaml", w.read("roles/db/image.yaml")+"targets: [near]\n")
 	w.commit("one")
 	web := w.bake()
 	w.bakeRole("db")
@@ -92,8 +86,8 @@ func TestPromotedInSomePlacesOnly(t *testing.T) {
 // and what there is nothing to do for is unchanged.
 func TestARefusedRoleIsNotUnchanged(t *testing.T) {
 	w := newAPIWorld(t)
-	w.addRole("db", "")
-	w.addRole("same", "")
+	w.addRole("db")
+	w.addRole("same")
 	w.commit("one")
 	w.bake()
 	w.bakeRole("db")
