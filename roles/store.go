@@ -80,7 +80,16 @@ func (s *store) knowLocked(t *tree) {
 	}
 }
 
+// emptyTree is the id of a directory without entries, which Git knows without storing it (find_cached_object in its
+// object-file.c): `git commit --allow-empty` in a branch without files names it.
+func emptyTree() plumbing.Hash {
+	return plumbing.Hash{0x4b, 0x82, 0x5d, 0xc6, 0x42, 0xcb, 0x6e, 0xb9, 0xa0, 0x60, 0xe5, 0x4b, 0xf8, 0xd6, 0x92, 0x88, 0xfb, 0xee, 0x49, 0x04}
+}
+
 func (s *store) readTree(id plumbing.Hash) ([]entry, error) {
+	if id == emptyTree() {
+		return nil, nil
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	data, err := s.readLocked(plumbing.TreeObject, id)
