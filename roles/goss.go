@@ -20,7 +20,7 @@ func (f *Fleet) CheckSuites(ctx context.Context, list []*Role, sections []string
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			found, err := f.checkGoss(path.Join(suite.Dir, "goss.yaml"), known, own)
+			found, err := f.checkGoss(path.Join(suite.Dir, gossFile), known, own)
 			if err != nil {
 				return err
 			}
@@ -40,7 +40,7 @@ func (f *Fleet) checkGoss(file string, known fields, own func(string) bool) ([]P
 		return nil, err
 	}
 	s := &source{file: file, data: data}
-	root := s.parse("goss.yaml")
+	root := s.parse(gossFile)
 	if root == nil {
 		return s.problems, nil
 	}

@@ -2,8 +2,6 @@ package roles
 
 import (
 	"bytes"
-	"errors"
-	"io"
 	"path"
 	"strings"
 
@@ -63,27 +61,26 @@ func (s *scanner) file(data []byte) {
 		s.facts.dynamic = true
 		return
 	}
-	dec := yaml.NewDecoder(bytes.NewReader(data))
-	for {
-		var doc yaml.Node
-		err := dec.Decode(&doc)
-		if errors.Is(err, io.EOF) {
-			return
+	documents, err := readYAML(data)
+	if err != nil {
+		if data, err = readable(data, err); err == nil {
+			documents, err = readYAML(data)
 		}
-		if err != nil {
-			s.malformed(data, err)
-			return
-		}
+	}
+	for _, doc := range documents {
 		for _, root := range doc.Content {
 			s.top(root)
 		}
 	}
+	if err != nil {
+		s.malformed(data, err)
+	}
 }
 
-// malformed reports a syntax error, unless it comes of a merge conflict, which is reported as such.
+// malformed reports a syntax error, unless it comes of a merge conflict, which is reported as such, or Ansible may read it.
 func (s *scanner) malformed(data []byte, err error) {
 	s.facts.dynamic = true
-	if s.name == "" || conflictLineOf(data) > 0 {
+	if s.name == "" || conflictLineOf(data) > 0 || !isMistake(data, err) {
 		return
 	}
 	src := &source{file: s.name, data: data}

@@ -8,8 +8,10 @@ import (
 	"strings"
 )
 
+const gossFile = "goss.yaml"
+
 // testFiles are the names that the verifier runs, directly in a suite's directory.
-var testFiles = []string{"goss.yaml", "*.bats", "test_*.py", "*_spec.rb", "*.sh"}
+var testFiles = []string{gossFile, "*.bats", "test_*.py", "*_spec.rb", "*.sh"}
 
 // suites completes the suites; without `verify` every directory under tests/ is one. A role without a suite is
 // refused: its image could never be verified, and so never be promoted.
@@ -40,7 +42,7 @@ func (l *loading) suites(r *Role) error {
 	}
 	if len(r.Verify) == 0 && len(r.def.source.problems) == 0 {
 		l.missing(r, reference{at: r.def.verify}, fmt.Sprintf("role %q has no tests: its image could never be promoted", r.Name),
-			"write "+path.Join(dir, "default", "goss.yaml"))
+			"write "+path.Join(dir, "default", gossFile))
 	}
 	for i := range r.Verify {
 		s := &r.Verify[i]
@@ -62,7 +64,7 @@ func (l *loading) hasTests(r *Role, suite reference) error {
 		return err
 	}
 	l.missing(r, suite, fmt.Sprintf("suite %s holds no tests", suite.name),
-		fmt.Sprintf("write %s, or a *.bats, test_*.py, *_spec.rb or *.sh directly in it, or delete the suite", path.Join(suite.name, "goss.yaml")))
+		fmt.Sprintf("write %s, or a *.bats, test_*.py, *_spec.rb or *.sh directly in it, or delete the suite", path.Join(suite.name, gossFile)))
 	return nil
 }
 

@@ -28,27 +28,28 @@ func (s *source) parse(what string) *yaml.Node {
 		s.add(place{1, 1}, what+" is not text in UTF-8", "save it in UTF-8")
 		return nil
 	}
-	var doc yaml.Node
-	dec := yaml.NewDecoder(bytes.NewReader(s.data))
-	if err := dec.Decode(&doc); err != nil && len(bytes.TrimSpace(s.data)) > 0 && err.Error() != "EOF" {
+	documents, err := readYAML(s.data)
+	if err != nil && what != gossFile { // which goss itself reads, with such a parser
+		var data []byte
+		if data, err = readable(s.data, err); err == nil {
+			documents, err = readYAML(data)
+		}
+	}
+	if err != nil && len(bytes.TrimSpace(s.data)) > 0 {
 		s.syntax(err)
 		return nil
 	}
-	if len(doc.Content) == 0 {
+	if len(documents) == 0 || len(documents[0].Content) == 0 {
 		s.add(place{1, 1}, what+" is empty", "write its fields, or delete the file")
 		return nil
 	}
-	root := resolveAlias(doc.Content[0])
+	root := resolveAlias(documents[0].Content[0])
 	if root.Kind != yaml.MappingNode {
 		s.add(at(root), what+" must be a mapping, not "+kind(root), "write it as `field: value` lines")
 		return nil
 	}
-	var second yaml.Node
-	if err := dec.Decode(&second); err == nil {
-		s.add(at(&second), what+" holds a second YAML document", "delete everything from this `---` on")
-	} else if err.Error() != "EOF" {
-		s.syntax(err)
-		return nil
+	if len(documents) > 1 {
+		s.add(at(documents[1]), what+" holds a second YAML document", "delete everything from this `---` on")
 	}
 	return root
 }
@@ -68,14 +69,15 @@ func (s *source) conflicts() bool {
 }
 
 func (s *source) syntax(err error) {
-	message, where := err.Error(), place{1, 1}
+	message, line := err.Error(), 0
 	if m := yamlLine().FindStringSubmatch(message); m != nil {
 		message = m[2]
-		if line, err := strconv.Atoi(m[1]); err == nil {
-			where.line = line
-		}
+		line, _ = strconv.Atoi(m[1]) // 0 where there is none
 	}
-	where.column = 1 + len(s.line(where.line)) - len(strings.TrimLeft(s.line(where.line), " \t"))
+	where := mistakeAt(s.data, message, line)
+	if where.column == 0 {
+		where.column = 1 + len(s.line(where.line)) - len(strings.TrimLeft(s.line(where.line), " \t"))
+	}
 	fix := "correct the YAML here or on the line before"
 	if strings.HasPrefix(strings.TrimLeft(s.line(where.line), " "), "\t") || strings.Contains(message, "tab") {
 		fix = "indent with spaces: YAML allows no tabs"
