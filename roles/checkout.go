@@ -26,19 +26,21 @@ type checkout struct {
 	root    *diskRoot
 	later   []laterDir // that are read in parallel
 
-	mu   sync.Mutex
-	disk map[plumbing.Hash]string // hashed from disk, not known to Git: path
+	mu     sync.Mutex
+	disk   changedFiles
+	doubts []doubt
+	untidy bool // a file of attributes is there that is not tracked
 }
 
 // checkout reads the fleet's part of the working tree.
-func (r *Repo) checkout(ctx context.Context) (_ *tree, _ map[plumbing.Hash]string, err error) {
+func (r *Repo) checkout(ctx context.Context) (_ *tree, _ *files, err error) {
 	names := newListings(r.gitDir, r.prefix)
 	go names.load.Do(names.read) // while the index is read
 	idx, err := r.readIndex()
 	if err != nil {
 		return nil, nil, err
 	}
-	r.noteUnwatched(idx)
+	attributes := r.noteUnwatched(idx)
 	r.mu.Lock()
 	cfg, err := r.git.Config()
 	_, headErr := r.git.Head()
@@ -53,7 +55,7 @@ func (r *Repo) checkout(ctx context.Context) (_ *tree, _ map[plumbing.Hash]strin
 	defer func() { err = errors.Join(err, disk.close()) }()
 	set := r.settings(cfg)
 	c := &checkout{
-		repo: r, index: idx, disk: map[plumbing.Hash]string{}, ignores: newIgnores(r, set), names: names, root: disk,
+		repo: r, index: idx, disk: newChangedFiles(), ignores: newIgnores(r, set), names: names, root: disk,
 		unborn: errors.Is(headErr, plumbing.ErrReferenceNotFound),
 		modes:  diskModes{exec: set.on("filemode"), links: set.on("symlinks")},
 		eol:    &lineEnds{repo: r, settings: set},
@@ -79,7 +81,11 @@ func (r *Repo) checkout(ctx context.Context) (_ *tree, _ map[plumbing.Hash]strin
 		return nil, nil, err
 	}
 	c.names.save()
-	return root.finishTop(), c.disk, nil
+	if err := c.settle(ctx); err != nil {
+		return nil, nil, err
+	}
+	content := &files{repo: r, store: r.store, root: r.root, disk: c.disk, lfs: r.lfsDir(), plain: !c.untidy && !r.mayConvert(attributes)}
+	return root.finishTop(), content, nil
 }
 
 // dir reads one directory: what is tracked below it, in the index's order, and what else is there.
@@ -224,10 +230,13 @@ func (c *checkout) changed(into *pending, rel string, stat diskStat, mode filemo
 	}
 	into.add(entry{name: path.Base(rel), mode: mode, id: id}, nil)
 	if id != known {
+		asks := c.eol.cleans(rel, stat)
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if old, ok := c.disk[id]; !ok || rel < old {
-			c.disk[id] = rel
+		if c.untidy = c.untidy || known.IsZero() && isAttributes(rel); asks {
+			c.doubts = append(c.doubts, doubt{into: into, at: len(into.entries) - 1, path: rel, raw: id, known: known})
+		} else {
+			c.disk.add(rel, id, id)
 		}
 	}
 	return nil

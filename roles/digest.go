@@ -106,6 +106,7 @@ func (r *Role) components(pins Pins) ([]Component, error) {
 			c.add("file "+p.path, p.entry.value())
 		}
 	}
+	c.attributes(r.converted)
 	slices.SortFunc(c.list, func(a, b Component) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Value, b.Value)) })
 	return c.list, c.err
 }
@@ -118,6 +119,13 @@ type components struct {
 
 func (c *components) add(name, value string) {
 	c.list = append(c.list, Component{Name: name, Value: value})
+}
+
+// attributes adds how files are checked out that a checkout does not give as they are stored.
+func (c *components) attributes(list []convertedFile) {
+	for _, f := range list {
+		c.add("attributes "+f.path, f.as.String())
+	}
 }
 
 // addJSON adds a value as canonical JSON: encoding/json sorts the keys of maps.
@@ -174,6 +182,7 @@ func (r *Role) testsDigest() (string, error) {
 	if r.tests != nil {
 		c.add("dir tests", "040000 "+r.tests.id.String())
 	}
+	c.attributes(r.testsConverted)
 	slices.SortFunc(c.list, func(a, b Component) int { return cmp.Compare(a.Name, b.Name) })
 	return digestOf("tests", c.list), c.err
 }

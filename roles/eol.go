@@ -3,7 +3,6 @@ package roles
 import (
 	"bytes"
 	"os"
-	"path"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -18,14 +17,7 @@ type lineEnds struct {
 	settings settings
 
 	mu    sync.Mutex
-	rules map[string][]attributeRule // by directory; with those above it, the weakest first
-}
-
-// attributeRule is a line of a file of attributes.
-type attributeRule struct {
-	dir     string // "" is the top
-	pattern string
-	attrs   []string
+	rules map[string]attributeRules // by directory; with those above it, the weakest first
 }
 
 // lineEndsMax is the size above which nobody takes a file for text.
@@ -49,35 +41,15 @@ func (l *lineEnds) stored(known plumbing.Hash, rel string, stat diskStat) bool {
 
 // text says whether a file of the repository is text; guess, if it looks like it.
 func (l *lineEnds) text(p string) (text, guess bool) {
-	var is, was, ends string // of the attributes text, crlf (its former name) and eol
-	for _, rule := range l.of(path.Dir(p)) {
-		if !rule.matches(p) {
-			continue
-		}
-		for _, a := range rule.attrs {
-			switch strings.TrimLeft(a, "-!") {
-			case "text", "text=auto":
-				is = a
-			case "binary":
-				is = "-text"
-			case "crlf", "crlf=input":
-				was = strings.Replace(strings.TrimSuffix(a, "=input"), "crlf", "text", 1)
-			case "eol", "eol=lf", "eol=crlf":
-				ends = a
-			}
-		}
-	}
-	if is == "" || is == "!text" {
-		is = was
-	}
-	switch {
-	case is == "-text":
+	said := l.of(dirOf(p)).of(p)
+	switch is := textOf(said); {
+	case is == "-":
 		return false, false
-	case is == "text":
+	case is == "+", is == "=input":
 		return true, false
-	case is == "text=auto":
+	case is == "=auto":
 		return true, true
-	case strings.HasPrefix(ends, "eol="):
+	case said["eol"] == "=lf" || said["eol"] == "=crlf":
 		return true, false
 	}
 	convert, _ := gitBool(l.settings["autocrlf"])
@@ -85,72 +57,53 @@ func (l *lineEnds) text(p string) (text, guess bool) {
 }
 
 // of lists the rules in force in a directory of the repository.
-func (l *lineEnds) of(dir string) []attributeRule {
+func (l *lineEnds) of(dir string) attributeRules {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.rules == nil {
-		l.rules = map[string][]attributeRule{}
+		l.rules = map[string]attributeRules{}
 	}
-	return append(l.inTree(dir), attributesIn(filepath.Join(commonDir(l.repo.gitDir), "info", "attributes"), "")...)
+	return append(l.inTree(dir), l.read(filepath.Join(commonDir(l.repo.gitDir), "info", "attributes"), "", true)...)
 }
 
-func (l *lineEnds) inTree(dir string) []attributeRule {
-	if dir == "." {
-		dir = ""
-	}
+func (l *lineEnds) inTree(dir string) attributeRules {
 	if known, ok := l.rules[dir]; ok {
 		return known
 	}
-	var rules []attributeRule
+	var rules attributeRules
 	if dir == "" {
 		rules = l.global()
 	} else {
-		rules = l.inTree(path.Dir(dir))
+		rules = l.inTree(dirOf(dir))
 	}
-	own := attributesIn(filepath.Join(l.repo.top, filepath.FromSlash(dir), ".gitattributes"), dir)
-	rules = append(rules[:len(rules):len(rules)], own...)
-	l.rules[dir] = rules
-	return rules
+	file := filepath.Join(l.repo.top, filepath.FromSlash(dir), attributesFile)
+	if info, err := os.Lstat(file); err == nil && info.Mode().IsRegular() {
+		rules = append(rules[:len(rules):len(rules)], l.read(file, dir, dir == "")...)
+	}
+	l.rules[dir] = rules[:len(rules):len(rules)]
+	return l.rules[dir]
 }
 
 // global reads the attributes of the system and of the user.
-func (l *lineEnds) global() []attributeRule {
+func (l *lineEnds) global() attributeRules {
 	file, ok := l.settings["attributesfile"]
 	if !ok {
 		file = filepath.Join(userConfigDir(), "git", "attributes")
 	}
-	var rules []attributeRule
+	var rules attributeRules
 	if off, _ := gitBool(os.Getenv("GIT_ATTR_NOSYSTEM")); !off {
-		rules = attributesIn("/etc/gitattributes", "")
+		rules = l.read("/etc/gitattributes", "", true)
 	}
-	return append(rules, attributesIn(expandHome(file), "")...)
+	return append(rules, l.read(expandHome(file), "", true)...)
 }
 
-// attributesIn reads a file of attributes; one that cannot be read has none. Macros other than "binary" are not known.
-func attributesIn(file, dir string) []attributeRule {
+// read reads a file of attributes; one that cannot be read has none.
+func (l *lineEnds) read(file, dir string, macros bool) attributeRules {
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return nil
 	}
-	var rules []attributeRule
-	for line := range strings.Lines(string(data)) {
-		words := strings.Fields(line)
-		if len(words) > 1 && !strings.HasPrefix(words[0], "#") && !strings.HasPrefix(words[0], "[attr]") {
-			rules = append(rules, attributeRule{dir, words[0], words[1:]})
-		}
-	}
-	return rules
-}
-
-// matches: a pattern without a slash is for names in all directories below, any other for paths from its own.
-func (r attributeRule) matches(p string) bool {
-	if r.dir != "" {
-		p = strings.TrimPrefix(p, r.dir+"/")
-	}
-	if !strings.Contains(r.pattern, "/") {
-		return wildmatch(r.pattern, path.Base(p))
-	}
-	return wildmatch(strings.TrimPrefix(r.pattern, "/"), p)
+	return parseAttributes(string(data), dir, macros, l.settings.yes("ignorecase"))
 }
 
 // looksLikeText guesses as Git does (gather_stats and convert_is_binary in Git's convert.c).

@@ -119,6 +119,9 @@ func explainTests(old, new *Role) []Change {
 		for _, s := range r.Verify {
 			suites[i]["suite "+s.Name] = s.InstanceType + " " + s.Wait
 		}
+		for _, f := range r.testsConverted {
+			suites[i]["attributes roles/"+name+"/tests/"+f.path] = f.as.String()
+		}
 	}
 	out := treeChanges("test ", "roles/"+name+"/tests", trees[0], trees[1], nil, nil)
 	for suite := range merged(suites[0], suites[1]) {

@@ -196,6 +196,7 @@ func (r *Repo) run(ctx context.Context, args ...string) error {
 	return nil
 }
 
+// gitBinary runs git at the top of the repository. What it printed before it went wrong is given with the error.
 func (r *Repo) gitBinary(ctx context.Context, stdin []byte, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, "git", args...)
 	cmd.Dir, cmd.Stdin = r.top, bytes.NewReader(stdin)
@@ -204,7 +205,7 @@ func (r *Repo) gitBinary(ctx context.Context, stdin []byte, args ...string) ([]b
 	cmd.Stderr = &errs
 	out, err := cmd.Output()
 	if err != nil {
-		return nil, fmt.Errorf("%w: %s", err, strings.Join(strings.Fields(errs.String()), " "))
+		return out, fmt.Errorf("%w: %s", err, oneLine(errs.String()))
 	}
 	return out, nil
 }

@@ -153,25 +153,26 @@ func (s *store) smallBlob(id plumbing.Hash) ([]byte, bool) {
 }
 
 // Complete says whether everything is here that the recipe and the tests of the roles consist of: the content of Git LFS's
-// pointers, and checked-out submodules. The error, ErrIncomplete, names all that is missing and how to get it; it is
+// pointers, checked-out submodules, and filters that work, for the files that .gitattributes has pass through some. The error, ErrIncomplete, names all that is missing and how to get it; it is
 // there to be told before the first machine is started.
 func (f *Fleet) Complete(ctx context.Context, list []*Role) error {
 	var errs []error
 	if err := f.repo.prefetch(ctx, f.Revision.Commit); err != nil {
 		return err
 	}
-	told := map[string]bool{}
+	told, later := map[string]bool{}, []toConvert{}
 	for _, r := range list {
 		recipe, err := r.recipeTree()
 		if err != nil {
 			return fmt.Errorf("reading the files of role %s: %w", r.Name, err)
 		}
-		w := &writer{files: f.view.files, checkout: f.checkout}
+		w := &writer{files: f.view.files, checkout: f.checkout, as: r.conversions(), later: &later}
 		errs = append(errs, w.missing(ctx, recipe, "", told))
 		if r.tests != nil {
 			errs = append(errs, w.missing(ctx, r.tests, "roles/"+r.Name+"/tests", told))
 		}
 	}
+	errs = append(errs, convert(ctx, later, func(toConvert, string) error { return nil }))
 	return errors.Join(errs...)
 }
 
@@ -184,17 +185,18 @@ func (w *writer) missing(ctx context.Context, t *tree, prefix string, told map[s
 		}
 		told[p] = true
 		if e.mode.IsFile() {
-			if data, ok := w.files.store.smallBlob(e.id); ok {
+			data, ok := w.files.store.smallBlob(e.id)
+			if ok {
 				if ptr, ok := parseLFS(data); ok {
 					_, err := w.files.lfsContent(w.checkout, p, ptr)
 					errs = append(errs, err)
 				}
 			}
+			w.converts(p, e, data)
 			return nil
 		}
-		sub, content, err := w.files.submoduleTree(w.checkout, p, e.id)
+		sub, inner, err := w.submodule(p, e.id)
 		if err == nil {
-			inner := &writer{files: content, checkout: w.checkout}
 			err = inner.missing(ctx, sub, p, told)
 		}
 		errs = append(errs, err)

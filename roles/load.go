@@ -25,11 +25,16 @@ func (r *Repo) LoadNear(ctx context.Context, rev string, near *Fleet) (*Fleet, e
 	}
 	var f *Fleet
 	err = r.complete(ctx, revision.Commit, func() error {
-		root, err := r.fleetTree(r.store.tree(plumbing.NewHash(revision.Tree)))
+		top := r.store.tree(plumbing.NewHash(revision.Tree))
+		root, err := r.fleetTree(top)
 		if err != nil {
 			return fmt.Errorf("loading the fleet at %s: %w", rev, err)
 		}
-		if f, err = r.load(ctx, root, &files{repo: r, store: r.store, lfs: r.lfsDir()}, near); err != nil {
+		content := &files{repo: r, store: r.store, lfs: r.lfsDir()}
+		if content.above, err = r.attributesAbove(top); err != nil {
+			return fmt.Errorf("loading the fleet at %s: %w", rev, err)
+		}
+		if f, err = r.load(ctx, root, content, near); err != nil {
 			return loadError("at "+rev, err)
 		}
 		return nil
@@ -262,16 +267,21 @@ func (l *loading) reach(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	known, mu := len(l.problems) > 0, sync.Mutex{}
+	known, mu, view := len(l.problems) > 0, sync.Mutex{}, l.fleet.view
+	attributes := newTreeAttributes(view.files, view.root, l.repo.prefix, view.files.above)
 	err = each(ctx, len(l.fleet.Roles), batch, func(i int) (err error) {
 		r := l.fleet.Roles[i]
 		var problems []Problem
 		if old := same.role(r); old != nil {
 			r.parts, r.seen, r.same = old.parts, old.seen, old
+			r.converted, r.testsConverted = old.converted, old.testsConverted
 		} else {
 			r.parts, r.seen, problems, err = l.fleet.view.reach(r)
 			if err == nil {
 				err = l.fleet.view.conflictsOf(r, &problems)
+			}
+			if err == nil && !view.files.plain {
+				r.converted, r.testsConverted, err = attributes.ofRole(r)
 			}
 		}
 		if err != nil {

@@ -112,6 +112,6 @@ func TestMaterializeHostile(t *testing.T) {
 		{name: "d", mode: filemode.Symlink, id: link.id},
 		{name: "d", mode: filemode.Dir, id: inner.id, sub: inner},
 	})
-	require.Error(t, f.write(t.Context(), hostile, "", filepath.Join(t.TempDir(), "out")))
+	require.Error(t, f.write(t.Context(), &Role{}, hostile, "", filepath.Join(t.TempDir(), "out")))
 	require.NoFileExists(t, filepath.Join(outside, "payload"))
 }

@@ -14,20 +14,22 @@ type unchanged struct {
 }
 
 // unchanged compares the fleet being loaded with the one near it; nil when any role may have changed: mayFind knows
-// what a role looked up, but not what it would find through a new symlink, with other top-level names to look for, or in
+// what a role looked up, but not what it would find through a new symlink, how Git would check its files out, with other top-level names to look for, or in
 // an image role that ignores other files.
 func (l *loading) unchanged() (*unchanged, error) {
 	if l.near == nil {
 		return nil, nil
 	}
 	var changed []string
-	links := false
+	links, attributes := false, false
 	old, now := l.near.view, l.fleet.view
 	err := diffTrees("", old.root, now.root, func(p string, a, b *entry) {
 		changed = append(changed, p)
-		links = links || isLink(a) || isLink(b)
+		links, attributes = links || isLink(a) || isLink(b), attributes || isAttributes(p)
 	})
-	if err != nil || links || !slices.EqualFunc(old.tops(), now.tops(), bytes.Equal) || !maps.EqualFunc(old.drops, now.drops, slices.Equal) {
+	attributes = attributes || !slices.Equal(old.files.above, now.files.above)
+	now.files.plain = old.files.plain && !attributes
+	if err != nil || links || attributes || !slices.EqualFunc(old.tops(), now.tops(), bytes.Equal) || !maps.EqualFunc(old.drops, now.drops, slices.Equal) {
 		return nil, err
 	}
 	u := &unchanged{fleet: l.near}

@@ -33,7 +33,7 @@ func (s *scanner) mayRefer(data []byte, tops [][]byte) bool {
 	has := func(list [][]byte) bool {
 		return slices.ContainsFunc(list, func(n []byte) bool { return bytes.Contains(data, n) })
 	}
-	if bytes.HasPrefix(data, []byte("$ANSIBLE_VAULT")) || has(needles) || has(tops) {
+	if sealed(data) || has(needles) || has(tops) {
 		return true
 	}
 	if s.vars || !has(taskNeedles) {

@@ -33,6 +33,10 @@ type Role struct {
 
 	fleet *Fleet
 	def   *definition
+	// converted are the files of the recipe that a checkout converts, by their paths in the fleet; testsConverted those of
+	// the tests, by their paths in roles/<role>/tests. Both are sorted.
+	converted, testsConverted []convertedFile
+
 	parts []part   // the files that count, as whole directories where all of one counts
 	seen  *reacher // knows every path whose appearance or change would change parts
 	same  *Role    // of the fleet near by, with the same definition, tests and parts; or nil

@@ -57,7 +57,7 @@ const (
 
 // file reads one YAML file. What cannot be parsed here may be fine for Ansible, so it counts as unknown.
 func (s *scanner) file(data []byte) {
-	if bytes.HasPrefix(data, []byte("$ANSIBLE_VAULT")) {
+	if sealed(data) {
 		s.facts.dynamic = true
 		return
 	}
@@ -75,6 +75,12 @@ func (s *scanner) file(data []byte) {
 	if err != nil {
 		s.malformed(data, err)
 	}
+}
+
+// sealed says whether a file is encrypted as a whole, by Ansible Vault or as git-crypt stores it: what it refers to is not
+// known.
+func sealed(data []byte) bool {
+	return bytes.HasPrefix(data, []byte("$ANSIBLE_VAULT")) || bytes.HasPrefix(data, []byte("\x00GITCRYPT\x00"))
 }
 
 // malformed reports a syntax error, unless it comes of a merge conflict, which is reported as such, or Ansible may read it.

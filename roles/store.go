@@ -158,22 +158,24 @@ func objectID(kind plumbing.ObjectType, data []byte) plumbing.Hash {
 type files struct {
 	repo  *Repo
 	store *store
-	root  string                   // the fleet's root on disk; "" for a commit
-	disk  map[plumbing.Hash]string // content that Git does not have, by id: path below root
-	lfs   string                   // where Git LFS keeps what it has downloaded
+	root  string          // the fleet's root on disk; "" for a commit
+	disk  changedFiles    // content that Git does not have
+	plain bool            // no file of attributes in the repository converts anything
+	above []attributeText // the files of attributes above the fleet's root
+	lfs   string          // where Git LFS keeps what it has downloaded
 }
 
 // read gives the content of the file with this id. hint is its path below the root: reading a clean file from disk
 // is several times faster than unpacking it, and its hash proves that it is the same.
 func (f *files) read(hint string, id plumbing.Hash) ([]byte, error) {
 	if f.root != "" {
-		if p, ok := f.disk[id]; ok {
+		if p, ok := f.disk.find(hint, id); ok {
 			data, err := readDisk(f.onDisk(p))
 			if err != nil {
 				return nil, err
 			}
-			if blobID(data) != id {
-				return nil, fmt.Errorf("reading %s: %w; run the command again", p, ErrChanged)
+			if blobID(data) != f.disk.files[p].raw {
+				return nil, fmt.Errorf("reading %s: %w; run the command again", Printable(p), ErrChanged)
 			}
 			return data, nil
 		}

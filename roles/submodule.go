@@ -49,11 +49,11 @@ func (r *Repo) snapshot() (commitTree, *tree, *files, error) {
 	if err != nil {
 		return commitTree{}, nil, nil, err
 	}
-	t, disk, err := r.checkout(context.Background())
+	t, content, err := r.checkout(context.Background())
 	if err != nil {
 		return commitTree{}, nil, nil, err
 	}
-	return commitTree{plumbing.NewHash(head.Commit), plumbing.NewHash(head.Tree)}, t, &files{repo: r, store: r.store, root: r.root, disk: disk, lfs: r.lfsDir()}, nil
+	return commitTree{plumbing.NewHash(head.Commit), plumbing.NewHash(head.Tree)}, t, content, nil
 }
 
 // checkOutSubmodule says how to get a submodule of the repository: a command that works in any directory. Git takes

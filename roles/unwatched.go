@@ -14,17 +14,21 @@ func (r *Repo) Unwatched(files []string) []string {
 	return slices.DeleteFunc(slices.Clone(files), func(file string) bool { return !r.unwatched[join(r.prefix, file)] })
 }
 
-// noteUnwatched keeps what Unwatched tells.
-func (r *Repo) noteUnwatched(idx *gitIndex) {
+// noteUnwatched keeps what Unwatched tells. While it is at it, it lists the files of attributes that are tracked.
+func (r *Repo) noteUnwatched(idx *gitIndex) (attributes []string) {
 	found := map[string]bool{}
 	for i := range idx.entries {
 		if e := &idx.entries[i]; e.assumeValid || e.skipWorktree {
 			found[e.path] = true
 		}
+		if p := idx.entries[i].path; isAttributes(p) {
+			attributes = append(attributes, p)
+		}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.unwatched = found
+	return attributes
 }
 
 // UnwatchedHint says what to do about files that Unwatched lists; "" where there is none.

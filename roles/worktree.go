@@ -36,19 +36,28 @@ func (r *Repo) LoadWorktree(ctx context.Context) (*Fleet, error) {
 
 func (r *Repo) loadWorktree(ctx context.Context, revision Revision) (*Fleet, error) {
 	go r.cache.definitions.load.Do(r.cache.definitions.read) // while the working tree is looked at
-	root, disk, err := r.checkout(ctx)
+	root, content, err := r.checkout(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("reading the working tree of %s: %w", r.top, err)
 	}
 	r.store.know(root)
-	f, err := r.load(ctx, root, &files{repo: r, store: r.store, root: r.root, disk: disk, lfs: r.lfsDir()}, nil)
+	var top *tree // of the commit
+	if revision.Tree != "" {
+		top = r.store.tree(plumbing.NewHash(revision.Tree))
+	}
+	if !content.plain {
+		if content.above, err = r.attributesAbove(top); err != nil {
+			return nil, fmt.Errorf("reading commit %s: %w", revision.Commit, err)
+		}
+	}
+	f, err := r.load(ctx, root, content, nil)
 	if err != nil {
 		return nil, loadError("in "+r.root, err)
 	}
 	f.Revision = revision
 	var committed *tree
-	if revision.Tree != "" {
-		committed, err = r.fleetTree(r.store.tree(plumbing.NewHash(revision.Tree)))
+	if top != nil {
+		committed, err = r.fleetTree(top)
 		if err != nil && !errors.Is(err, ErrNoFleet) { // a fleet that is not committed yet differs in every file
 			return nil, fmt.Errorf("reading commit %s: %w", revision.Commit, err)
 		}
@@ -74,7 +83,7 @@ func (f *Fleet) markDirty(ctx context.Context, committed *tree) error {
 	touched, own, lock := touchedBy(f.DirtyFiles, f.view.drops)
 	// What a role reached is known, and nearly all that it would have reached in the commit. Where it may be more, the commit is asked.
 	unsure := links || committed == nil || slices.ContainsFunc(f.DirtyFiles, func(p string) bool { return path.Base(p) == definitionFile }) ||
-		!slices.EqualFunc(topNames(committed), f.view.tops(), bytes.Equal)
+		!slices.EqualFunc(topNames(committed), f.view.tops(), bytes.Equal) || slices.ContainsFunc(f.DirtyFiles, isAttributes)
 	before := sync.OnceValue(func() *Fleet { return f.committed(ctx, committed) })
 	for _, r := range f.Roles { // parents first
 		r.Dirty = lock || own[r.Name] || r.Parent != nil && r.Parent.Dirty || r.seen.any(touched)
@@ -90,7 +99,7 @@ func (f *Fleet) committed(ctx context.Context, root *tree) *Fleet {
 	if root == nil {
 		return nil
 	}
-	before, err := f.repo.load(ctx, root, &files{repo: f.repo, store: f.repo.store, lfs: f.repo.lfsDir()}, f)
+	before, err := f.repo.load(ctx, root, &files{repo: f.repo, store: f.repo.store, lfs: f.repo.lfsDir(), above: f.view.files.above}, f)
 	if err != nil {
 		return nil
 	}
@@ -102,7 +111,8 @@ func (f *Fleet) hasParts(r *Role) bool {
 	if f == nil || f.byName[r.Name] == nil {
 		return false
 	}
-	return slices.EqualFunc(f.byName[r.Name].parts, r.parts, func(a, b part) bool {
+	old := f.byName[r.Name]
+	return slices.Equal(old.converted, r.converted) && slices.Equal(old.testsConverted, r.testsConverted) && slices.EqualFunc(old.parts, r.parts, func(a, b part) bool {
 		return a.path == b.path && a.entry.mode == b.entry.mode && a.entry.id == b.entry.id
 	})
 }
