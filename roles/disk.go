@@ -70,7 +70,7 @@ func hashDisk(name string, stat diskStat) (id plumbing.Hash, err error) {
 		return id, fmt.Errorf("hashing a changed file: %w", err)
 	}
 	if n != stat.bytes {
-		return id, fmt.Errorf("hashing %s: %w; run the command again", name, ErrChanged)
+		return id, fmt.Errorf("hashing %s: %w; run the command again", Printable(name), ErrChanged)
 	}
 	h.Sum(id[:0])
 	return id, nil
@@ -87,7 +87,7 @@ func readDisk(name string) ([]byte, error) {
 		target, err := os.Readlink(name)
 		return []byte(filepath.ToSlash(target)), err
 	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("reading %s: neither a file nor a symlink", name)
+		return nil, fmt.Errorf("reading %s: neither a file nor a symlink", Printable(name))
 	}
 	return os.ReadFile(name)
 }

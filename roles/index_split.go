@@ -137,7 +137,7 @@ func (x *gitIndex) expand(s *store) error {
 			return nil
 		})
 		if err != nil {
-			return fmt.Errorf("reading directory %s of Git's sparse index: %w", e.path, err)
+			return fmt.Errorf("reading directory %s of Git's sparse index: %w", Printable(e.path), err)
 		}
 	}
 	x.entries = list

@@ -101,7 +101,7 @@ func (f *files) lfsContent(checkout, p string, ptr lfsPointer) (string, error) {
 			return name, nil
 		}
 	}
-	return "", fmt.Errorf("%w: %s is a Git LFS pointer, and its content (%d bytes) is not here; run `git lfs pull`", ErrIncomplete, p, ptr.size)
+	return "", fmt.Errorf("%w: %s is a Git LFS pointer, and its content (%d bytes) is not here; run `git lfs pull`", ErrIncomplete, Printable(p), ptr.size)
 }
 
 // lfs writes the content that a pointer stands for.
@@ -122,7 +122,7 @@ func (w *writer) lfs(p string, ptr lfsPointer, mode fs.FileMode) (err error) {
 	h := sha256.New()
 	_, err = io.Copy(io.MultiWriter(out, h), in)
 	if err == nil && hex.EncodeToString(h.Sum(nil)) != ptr.oid {
-		err = fmt.Errorf("reading %s: %w; run the command again", name, ErrChanged)
+		err = fmt.Errorf("reading %s: %w; run the command again", Printable(name), ErrChanged)
 	}
 	return errors.Join(err, out.Close())
 }

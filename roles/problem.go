@@ -25,13 +25,13 @@ type Problem struct {
 // Error gives "file:line:column: what is wrong; what to do", then the source line and a caret under the column.
 func (p Problem) Error() string {
 	var b strings.Builder
-	b.WriteString(p.File)
+	b.WriteString(Printable(p.File))
 	if p.Line > 0 {
 		fmt.Fprintf(&b, ":%d:%d", p.Line, p.Column)
 	}
-	b.WriteString(": " + p.Message)
+	b.WriteString(": " + Printable(p.Message))
 	if p.Fix != "" {
-		b.WriteString("; " + p.Fix)
+		b.WriteString("; " + Printable(p.Fix))
 	}
 	if p.Line > 0 && p.Source != "" {
 		fmt.Fprintf(&b, "\n    %s\n    %s^", p.Source, caretIndent(p.Source, p.Column))

@@ -20,7 +20,7 @@ func (c *checkout) submodule(e *indexEntry) (plumbing.Hash, error) {
 	}
 	head, t, _, err := sub.snapshot()
 	if err != nil {
-		return e.id, fmt.Errorf("reading submodule %s: %w", e.path, err)
+		return e.id, fmt.Errorf("reading submodule %s: %w", Printable(e.path), err)
 	}
 	if t.id != sub.store.tree(head.tree).id {
 		return t.id, nil

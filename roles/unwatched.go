@@ -37,6 +37,10 @@ func UnwatchedHint(files []string) string {
 		return ""
 	}
 	const most = 5
-	text := strings.Join(files[:min(len(files), most)], " ")
+	var words []string
+	for _, file := range files[:min(len(files), most)] {
+		words = append(words, shellWord(file))
+	}
+	text := strings.Join(words, " ")
 	return fmt.Sprintf("git status is silent about %[1]s, which Git was told not to look at; to see the change: git update-index --no-assume-unchanged %[1]s && git update-index --no-skip-worktree %[1]s", text)
 }

@@ -5,77 +5,78 @@ import "strings"
 // class reads the set of bytes in brackets that begins at i, behind the bracket, and says where it ends. The first member
 // may be a closing bracket; a class that does not end, or names none that Git knows, has the pattern match nothing.
 func (g *glob) class(pattern string, i int) int {
-	var set [256]bool
-	not := i < len(pattern) && (pattern[i] == '!' || pattern[i] == '^')
+	m := &classReader{rest: pattern[i:], fold: g.fold, previous: -1}
+	not := strings.HasPrefix(m.rest, "!") || strings.HasPrefix(m.rest, "^")
 	if not {
-		i++
+		m.rest = m.rest[1:]
 	}
-	previous, first := -1, true // the member before, from which a range can go
-	for ; ; first = false {
-		if i >= len(pattern) {
+	for first := true; first || !strings.HasPrefix(m.rest, "]"); first = false {
+		if !m.member() {
 			g.never = true
-			return i
-		}
-		c := pattern[i]
-		if c == ']' && !first {
-			break
-		}
-		if name, rest, ok := strings.Cut(strings.TrimPrefix(pattern[i:], "[:"), "]"); ok && strings.HasPrefix(pattern[i:], "[:") && strings.HasSuffix(name, ":") {
-			if !g.named(&set, strings.TrimSuffix(name, ":")) {
-				return i
-			}
-			i, previous = len(pattern)-len(rest), -1
-			continue
-		}
-		from, isRange := int(c), false
-		if c == '-' && previous >= 0 && i+1 < len(pattern) && pattern[i+1] != ']' {
-			from, isRange, i = previous, true, i+1
-			c = pattern[i]
-		}
-		if c == '\\' {
-			if i++; i == len(pattern) {
-				g.never = true
-				return i
-			}
-			c = pattern[i]
-		}
-		if !isRange {
-			from = int(c)
-		}
-		for b := from; b <= int(c); b++ {
-			set[b] = true
-		}
-		i, previous = i+1, int(c)
-		if isRange {
-			previous = -1
+			return len(pattern)
 		}
 	}
-	g.add(globStep{kind: globSet, set: bytesWhere(func(c byte) bool { return set[c] != not && c != '/' })})
-	return i + 1
+	g.add(globStep{kind: globSet, set: bytesWhere(func(c byte) bool { return m.set[c] != not && c != '/' })})
+	return len(pattern) - len(m.rest) + 1
 }
 
-// named adds a class of characters; those of ASCII, as in Git.
-func (g *glob) named(set *[256]bool, name string) bool {
-	lower := func(c byte) bool { return c >= 'a' && c <= 'z' || g.fold && c >= 'A' && c <= 'Z' }
-	upper := func(c byte) bool { return c >= 'A' && c <= 'Z' || g.fold && c >= 'a' && c <= 'z' }
-	digit := func(c byte) bool { return c >= '0' && c <= '9' }
-	alnum := func(c byte) bool { return lower(c) || upper(c) || digit(c) }
-	graph := func(c byte) bool { return c > ' ' && c < 0x7f }
-	in, ok := map[string]func(byte) bool{
-		"alnum": alnum, "alpha": func(c byte) bool { return lower(c) || upper(c) }, "blank": func(c byte) bool { return c == ' ' || c == '\t' },
-		"cntrl": func(c byte) bool { return c < ' ' || c == 0x7f }, "digit": digit, "graph": graph, "lower": lower,
-		"print": func(c byte) bool { return graph(c) || c == ' ' }, "punct": func(c byte) bool { return graph(c) && !alnum(c) },
-		"space": func(c byte) bool { return c == ' ' || c >= '\t' && c <= '\r' }, "upper": upper,
-		"xdigit": func(c byte) bool { return digit(c) || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F' },
-	}[name]
-	if !ok {
-		g.never = true
+// classReader reads the members of a class.
+type classReader struct {
+	rest     string
+	fold     bool
+	set      [256]bool
+	previous int // the member before, from which a range can go; or -1
+}
+
+// member reads one; false where the class is malformed.
+func (m *classReader) member() bool {
+	if inside, ok := strings.CutPrefix(m.rest, "[:"); ok {
+		if name, rest, ok := strings.Cut(inside, "]"); ok && strings.HasSuffix(name, ":") {
+			m.rest, m.previous = rest, -1
+			return m.named(strings.TrimSuffix(name, ":"))
+		}
+	}
+	from := m.previous
+	isRange := from >= 0 && len(m.rest) > 1 && m.rest[0] == '-' && m.rest[1] != ']'
+	if isRange {
+		m.rest = m.rest[1:]
+	}
+	m.rest = strings.TrimPrefix(m.rest, `\`)
+	if m.rest == "" {
 		return false
 	}
-	for c := range set {
-		set[c] = set[c] || in(byte(c)) //nolint:gosec // 256 of them
+	c := int(m.rest[0])
+	m.rest, m.previous = m.rest[1:], c
+	if isRange {
+		m.previous = -1
+	} else {
+		from = c
+	}
+	for b := from; b <= c; b++ {
+		m.set[b] = true
 	}
 	return true
+}
+
+// namedClasses are the classes of characters that Git knows, of ASCII, as pairs of the first and last of each range.
+func namedClasses() map[string]string {
+	return map[string]string{
+		"alnum": "09AZaz", "alpha": "AZaz", "blank": "\t\t  ", "cntrl": "\x00\x1f\x7f\x7f", "digit": "09", "graph": "!~", "lower": "az", "print": " ~",
+		"punct": "!/:@[`{~", "space": "\t\r  ", "upper": "AZ", "xdigit": "09AFaf",
+	}
+}
+
+func (m *classReader) named(name string) bool {
+	ranges, ok := namedClasses()[name]
+	if m.fold && name == "upper" {
+		ranges += "az"
+	}
+	for i := 0; i+1 < len(ranges); i += 2 {
+		for c := ranges[i]; c <= ranges[i+1]; c++ {
+			m.set[c] = true
+		}
+	}
+	return ok
 }
 
 func bytesWhere(in func(byte) bool) *[256]bool {

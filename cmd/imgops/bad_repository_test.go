@@ -120,6 +120,17 @@ func TestBadRepository(t *testing.T) {
 			d.write("roles/web/files/large", "version https://git-lfs.github.com/spec/v1\noid sha256:"+strings.Repeat("ab", 32)+"\nsize 12345\n")
 			d.save()
 		}, push, exitUsage, "roles/web/files/large is a Git LFS pointer.*run `git lfs pull`"},
+		"a filter that is not set up here": {func(d damagedFleet) {
+			d.write(".gitattributes", "*.key filter=git-crypt diff=git-crypt\n")
+			d.write("roles/web/files/secret.key", "\x00GITCRYPT\x00...")
+			d.save()
+		}, push, exitUsage, "roles/web/files/secret.key is passed through the filter git-crypt, which is not set up here; run `git-crypt unlock`"},
+		"a filter that does not work": {func(d damagedFleet) {
+			d.write(".gitattributes", "*.key filter=sops\n")
+			d.write("roles/web/files/secret.key", "sealed\n")
+			d.save()
+			d.git("config", "filter.sops.smudge", "echo no key >&2; exit 3")
+		}, push, exitUsage, "Git cannot check out roles/web/files/secret.key as .gitattributes says.*no key.*smudge filter sops failed"},
 		"a lock with conflict markers": {func(d damagedFleet) {
 			d.write("imgops.lock", "version: 1\n<<<<<<< HEAD\n=======\n>>>>>>> other\n")
 			d.save()

@@ -116,5 +116,5 @@ func testName(t verifier.Result) string {
 // pull request.
 func markdown(s string) string {
 	return strings.NewReplacer("\\", `\\`, "|", `\|`, "<", "&lt;", ">", "&gt;", "&", "&amp;", "[", `\[`, "]", `\]`, "*", `\*`, "_", `\_`,
-		"`", "\\`", "#", `\#`, "@", "&#64;", "\r", " ", "\n", " ").Replace(s)
+		"`", "\\`", "#", `\#`, "@", "&#64;", "\r", " ", "\n", " ").Replace(printable(s))
 }

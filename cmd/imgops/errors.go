@@ -169,10 +169,10 @@ func (a *app) report(ctx context.Context, err error) int {
 	}
 	var problems *roles.ProblemsError
 	if errors.As(err, &problems) {
-		fmt.Fprintf(a.Stderr, "imgops: %s in the fleet's files; nothing was started\n%v\n", count(len(problems.Problems), "mistake"), problems)
+		fmt.Fprintf(a.Stderr, "imgops: %s in the fleet's files; nothing was started\n%s\n", count(len(problems.Problems), "mistake"), errorText(problems))
 		return code
 	}
-	fmt.Fprintf(a.Stderr, "imgops: %v\n", err)
+	fmt.Fprintf(a.Stderr, "imgops: %s\n", errorText(err))
 	for _, f := range failures(err) {
 		for _, line := range f.Report.Summary() {
 			fmt.Fprintln(a.Stderr, line)

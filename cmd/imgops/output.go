@@ -8,6 +8,8 @@ import (
 	"text/tabwriter"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/imgops/imgops/roles"
 )
 
 // table is a result for people; the same result as data goes beside it to app.print.
@@ -56,7 +58,11 @@ func (a *app) print(data any, t table) error {
 		fmt.Fprintln(w, strings.Join(t.Header, "\t"))
 	}
 	for _, r := range t.Rows {
-		fmt.Fprintln(w, strings.Join(r, "\t"))
+		cells := make([]string, len(r))
+		for i, cell := range r {
+			cells[i] = roles.Printable(cell)
+		}
+		fmt.Fprintln(w, strings.Join(cells, "\t"))
 	}
 	if err := w.Flush(); err != nil {
 		return fmt.Errorf("encoding the result: %w", err)

@@ -95,7 +95,7 @@ func (s *session) noteDirty() {
 	}
 	const most = 5
 	files := s.fleet.DirtyFiles
-	text := strings.Join(files[:min(len(files), most)], ", ")
+	text := strings.Join(printableNames(files[:min(len(files), most)]), ", ")
 	if more := len(files) - most; more > 0 {
 		text += fmt.Sprintf(" and %d more", more)
 	}
@@ -137,7 +137,7 @@ func (a *app) printPlan(found survey, list []*roles.Role, base baseline, explain
 
 // changeText says in a line what changed a digest.
 func changeText(c roles.Change) string {
-	text := c.Component
+	text := roles.Printable(c.Component)
 	switch {
 	case c.Component == "refresh" && c.New != "":
 		text = "refreshed with imgops update --refresh at " + c.New + " (before: " + cmp.Or(c.Old, "never") + ")"
@@ -146,7 +146,7 @@ func changeText(c roles.Change) string {
 	case c.New == "":
 		text += " is gone"
 	default:
-		text += " changed: " + shortValue(c.Old) + " -> " + shortValue(c.New)
+		text += " changed: " + roles.Printable(shortValue(c.Old)) + " -> " + roles.Printable(shortValue(c.New))
 	}
 	if len(c.Via) > 0 {
 		text += " (through " + strings.Join(c.Via, ", ") + ")"

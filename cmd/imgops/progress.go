@@ -113,6 +113,6 @@ func took(d time.Duration) string {
 // note writes one line for people to standard error.
 func (a *app) note(format string, args ...any) {
 	if !a.set.Quiet {
-		fmt.Fprintf(a.Stderr, format+"\n", args...)
+		fmt.Fprintln(a.Stderr, printable(fmt.Sprintf(format, args...)))
 	}
 }

@@ -127,7 +127,7 @@ func refuseDirty(repo *roles.Repo, f *roles.Fleet) error {
 		return nil
 	}
 	return &promoter.RefusedError{
-		Rule: promoter.RuleDirtyTree, Message: "these files of the fleet differ from commit " + shortCommit(f.Revision.Commit) + ": " + strings.Join(f.DirtyFiles, ", "),
+		Rule: promoter.RuleDirtyTree, Message: "these files of the fleet differ from commit " + shortCommit(f.Revision.Commit) + ": " + strings.Join(printableNames(f.DirtyFiles), ", "),
 		Fix: cmp.Or(unwatched(repo, f), "commit or undo them: git status"),
 	}
 }
