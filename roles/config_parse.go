@@ -54,13 +54,22 @@ func (p *configParser) settings(n *yaml.Node) {
 			p.add(at(n), fmt.Sprintf("%q is neither true nor false", n.Value), "write true or false")
 		}
 	}
-	p.mapping(n, "settings", fields{
+	known := fields{
 		"output":   func(n *yaml.Node) { p.word(n, "output", "table", "json", "yaml") },
 		"parallel": func(n *yaml.Node) { p.number(n, "parallel", 1) },
 		"quiet":    flag,
 		"no-color": flag,
 		"debug":    flag,
-	})
+	}
+	for key := range pairsOf(resolveAlias(n)) {
+		if key == "allow_forks" || key == "allow-forks" { // a fork's pull request brings its own imgops.yaml
+			known[key] = func(n *yaml.Node) {
+				p.add(at(n), "whether forks are built is not the fleet's to say: a fork's imgops.yaml would allow it itself",
+					"delete this, and set IMGOPS_ALLOW_FORKS=true, or pass --allow-forks, in the CI job")
+			}
+		}
+	}
+	p.mapping(n, "settings", known)
 }
 
 func (p *configParser) version(n *yaml.Node) {

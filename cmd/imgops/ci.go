@@ -44,7 +44,7 @@ func ciCommand(a *app) *cobra.Command {
 	f := c.Flags()
 	f.StringVar(&o.event, "event", "", "what the pipeline runs for: pull-request or push (default: what the CI system says)")
 	f.StringVar(&o.base, "base", "", "the `revision` that the pull request is against (default: its target branch, else the main branch)")
-	f.BoolVar(&o.allowForks, "allow-forks", false, "build and verify also what comes from a fork; it is never promoted by this")
+	f.BoolVar(&o.allowForks, "allow-forks", false, "build and verify also what comes from a fork (or IMGOPS_ALLOW_FORKS); it is never promoted by this")
 	f.StringVar(&o.summary, "summary", "", "append a summary in Markdown to this `file` (and to $GITHUB_STEP_SUMMARY where that is set)")
 	f.StringSliceVar(&o.roles, "role", nil, "only this `role`, as if it were an argument; can be repeated")
 	f.IntVar(&o.level, "level", -1, "only roles of this `level` of the graph (0: those on external bases); images of lower levels must be there")

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -47,13 +49,28 @@ func (a *app) newCIJob(c *cobra.Command, o *ciOptions, names []string) (*ciJob, 
 	if c.Flags().Changed("role") && len(o.roles) == 0 { // --role "$ROLE", and the variable is empty
 		return nil, usagef(c, "--role names no role; leave it out for all of them")
 	}
-	if err := checkMatrix(c, o); err != nil {
+	if err := cmp.Or(checkMatrix(c, o), a.forkPolicy(c, o)); err != nil {
 		return nil, err
 	}
 	if known && a.set.Run == "" {
 		a.set.Run = j.event.Run() // a repeated job goes on with what it began
 	}
 	return j, nil
+}
+
+// forkPolicy takes --allow-forks from the job's environment, where the owner of the CI sets it, if it is not given. There is
+// no such setting in imgops.yaml, which a fork's pull request brings along.
+func (a *app) forkPolicy(c *cobra.Command, o *ciOptions) error {
+	value := a.Getenv("IMGOPS_ALLOW_FORKS")
+	if value == "" || c.Flags().Changed("allow-forks") {
+		return nil
+	}
+	allow, err := strconv.ParseBool(value)
+	if err != nil {
+		return usagef(c, "IMGOPS_ALLOW_FORKS is %q; it has to be true or false", value)
+	}
+	o.allowForks = allow
+	return nil
 }
 
 // prepare loads what is committed, whatever a CI has left in the working tree, and decides what the event means for it.
