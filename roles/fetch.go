@@ -28,7 +28,8 @@ type fetcher struct {
 }
 
 // AllowFetch lets questions about history be answered, and fleets be loaded, where that takes fetching from the remote of
-// the repository: origin, or the only one. Without it, nothing of this package uses the network. say is told, in a line,
+// the repository: origin, or the only one; of several others, the one that the branch which is checked out comes from, or
+// that checkout.defaultRemote names. Without it, nothing of this package uses the network. say is told, in a line,
 // what is being fetched. It must be called before the repository is used.
 func (r *Repo) AllowFetch(say func(string)) {
 	remotes, err := r.git.Remotes()
@@ -39,11 +40,44 @@ func (r *Repo) AllowFetch(say func(string)) {
 	for _, remote := range remotes {
 		names = append(names, remote.Config().Name)
 	}
-	at := max(0, slices.Index(names, "origin"))
-	if names[at] != "origin" && len(names) > 1 {
+	at := slices.Index(names, r.remoteOf(names))
+	if at < 0 {
+		r.unchosen = names
 		return
 	}
 	r.fetch = &fetcher{say: say, remote: names[at], others: slices.Delete(slices.Clone(names), at, at+1), tried: map[string]bool{}}
+}
+
+// remoteOf chooses among the remotes; "" where nothing says which.
+func (r *Repo) remoteOf(names []string) string {
+	if len(names) == 1 {
+		return names[0]
+	}
+	if slices.Contains(names, "origin") {
+		return "origin"
+	}
+	c, err := r.git.Config()
+	if err != nil {
+		return ""
+	}
+	if head, err := r.git.Head(); err == nil && head.Name().IsBranch() {
+		if b := c.Branches[head.Name().Short()]; b != nil && slices.Contains(names, b.Remote) {
+			return b.Remote
+		}
+	}
+	if name := r.section("checkout", c)["defaultremote"]; slices.Contains(names, name) {
+		return name
+	}
+	return ""
+}
+
+// whichRemote says, about something that is not here, why no remote was asked for it.
+func (r *Repo) whichRemote(err error) error {
+	if len(r.unchosen) == 0 {
+		return err
+	}
+	return fmt.Errorf("%w\nnothing was fetched: this clone has the remotes %s, and none is called origin; say which one with `git config checkout.defaultRemote %s`",
+		err, strings.Join(r.unchosen, ", "), r.unchosen[0])
 }
 
 // branch tells the remote and the branch of a revision such as origin/main; the remote is "" when it names none. A remote's
@@ -79,7 +113,7 @@ func (r *Repo) withHistory(ctx context.Context, revs []string, ask func() error)
 			return err
 		}
 		if r.fetch == nil {
-			return r.nowhere(err)
+			return r.whichRemote(r.nowhere(err))
 		}
 		more, fetchErr := r.fetchMore(ctx, revs, errors.Is(err, ErrShallow))
 		if fetchErr != nil {

@@ -36,6 +36,8 @@ type Repo struct {
 	cache  *parseCache
 	fetch  *fetcher // nil where nothing may be fetched
 
+	unchosen []string // remotes, where nothing says which to fetch from
+
 	unwatched map[string]bool // see noteUnwatched
 }
 
