@@ -234,7 +234,12 @@ func (r *Repo) run(ctx context.Context, args ...string) error {
 func (r *Repo) gitBinary(ctx context.Context, stdin []byte, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, "git", args...)
 	cmd.Dir, cmd.Stdin = r.top, bytes.NewReader(stdin)
-	cmd.Env = append(os.Environ(), "GIT_TERMINAL_PROMPT=0", "LC_ALL=C")
+	// Where Git's own variables are set, they name this repository, from another directory (see namedElsewhere).
+	environ := slices.DeleteFunc(os.Environ(), func(v string) bool {
+		name, _, _ := strings.Cut(v, "=")
+		return slices.Contains(gitPlaces, name)
+	})
+	cmd.Env = append(environ, "GIT_TERMINAL_PROMPT=0", "LC_ALL=C")
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
 	out, err := cmd.Output()

@@ -53,6 +53,39 @@ func (r *Repo) Again() (*git.Repository, error) {
 	return again, nil
 }
 
+// gitPlaces are the variables by which Git takes another repository than the one that a directory is in.
+var gitPlaces = []string{"GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR"}
+
+// namedElsewhere refuses where Git's variables name another repository or working tree than the one found: imgops goes by
+// the directory, and what it asks git to fetch would go to the other one. Git sets them to the same one for its hooks.
+func namedElsewhere(dir, gitDir, top string) error {
+	found := map[string]string{"GIT_DIR": gitDir, "GIT_WORK_TREE": top}
+	if gitDir != "" {
+		found["GIT_COMMON_DIR"] = commonDir(gitDir)
+	}
+	for _, name := range gitPlaces {
+		value := os.Getenv(name)
+		if value == "" {
+			continue
+		}
+		// In a hook they are relative to the directory that imgops runs in, and for git -C to the one that is named.
+		if !samePlace(value, found[name]) && !samePlace(filepath.Join(dir, value), found[name]) {
+			return fmt.Errorf("opening the repository of %s: %w: %s is set to %s, and imgops goes by the directory; run `unset %s`, and name a checkout (or a bare clone) of the fleet with -C",
+				dir, ErrUnsupported, name, value, strings.Join(gitPlaces, " "))
+		}
+	}
+	return nil
+}
+
+func samePlace(a, b string) bool {
+	left, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	right, err := os.Stat(b)
+	return err == nil && os.SameFile(left, right)
+}
+
 // openError says what to do about a repository that cannot be opened.
 func openError(dir string, err error) error {
 	switch {

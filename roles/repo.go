@@ -78,7 +78,15 @@ func OpenWorktree(ctx context.Context, dir string) (*Repo, error) {
 	} else if !info.IsDir() {
 		return nil, fmt.Errorf("opening the fleet: %s is not a directory", dir)
 	}
-	return open(dir)
+	r, err := open(dir)
+	var gitDir, top string
+	if err == nil {
+		gitDir, top = r.gitDir, r.top
+	}
+	if elsewhere := namedElsewhere(dir, gitDir, top); elsewhere != nil {
+		return nil, elsewhere
+	}
+	return r, err
 }
 
 // place finds the top of the working tree and the fleet's root in it.
