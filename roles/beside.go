@@ -49,41 +49,51 @@ func (v *view) beside(dir string) (*reacher, error) {
 	}
 	for _, name := range besidePlaybook {
 		for _, p := range []string{name, path.Join(dir, name)} {
-			if c.err == nil && c.found[p].sub != nil {
-				c.besideFiles(dir, name, p)
+			if e, ok := c.found[p]; ok && c.err == nil {
+				c.besideFiles(dir, name, p, e)
 			}
 		}
 	}
+	for _, name := range atRoot[1:] {
+		c.requirements(name, 0)
+	}
+	c.requirements("collections/requirements.yml", 0)
+	c.requirements("collections/requirements.yaml", 0)
 	c.config("ansible.cfg")
 	c.config(path.Join(dir, "ansible.cfg"))
 	v.besides[dir] = c
 	return c, c.err
 }
 
-// besideFiles scans variables, tasks and templates beside a playbook. Any role may use them, so that a file which they
+// besideFiles looks into variables, tasks and templates beside a playbook. Any role may use them, so that a file which they
 // name counts only where every role finds it: there too.
-func (c *reacher) besideFiles(dir, name, p string) {
-	if !slices.Contains([]string{"group_vars", "host_vars", "vars", "tasks", "handlers", "templates"}, name) || c.visited[p] {
+func (c *reacher) besideFiles(dir, name, p string, e entry) {
+	if !slices.Contains(lookedInto, name) || c.visited[p] || c.all {
 		return
 	}
 	c.visited[p] = true
 	facts := &ansibleFacts{}
-	c.err = c.found[p].sub.walk(p, func(file string, e entry) error {
-		if !e.isFile() || !looksText(file) || strings.HasPrefix(path.Base(file), ".") {
+	c.err = c.linked(facts, name, p, p, e, func(at, real string, e entry) error {
+		k := besideKind(name, at)
+		if k == asData {
 			return nil
 		}
-		data, err := c.v.files.read(file, e.id)
+		data, err := c.v.files.read(real, e.id)
 		if err != nil {
 			return err
 		}
-		s := &scanner{facts: facts, from: path.Dir(file), vars: strings.HasSuffix(name, "vars"), name: file}
-		ext := path.Ext(file)
-		switch {
-		case name == "templates":
-			s.template(data)
-		case ext == ".yml" || ext == ".yaml" || ext == "" && s.vars: // group_vars/all is one, too
-			s.scan(data, c.v.tops())
+		s := &scanner{facts: facts, from: path.Dir(at), vars: k == asVars}
+		if at != real {
+			s.also = path.Dir(real)
 		}
+		if k == asTemplate {
+			s.template(data)
+			return nil
+		}
+		if hasYAMLName(at) || path.Ext(at) == "" {
+			s.name = real
+		}
+		s.scan(data, c.v.tops())
 		return nil
 	})
 	c.all = c.all || len(facts.books) > 0
@@ -93,14 +103,26 @@ func (c *reacher) besideFiles(dir, name, p string) {
 	}
 }
 
+// lookedInto are those of besidePlaybook whose files name others.
+var lookedInto = []string{"group_vars", "host_vars", "vars", "tasks", "handlers", "templates"}
+
+// besideKind is what a file in one of lookedInto is read as, unless something names it.
+func besideKind(name, p string) usage {
+	switch {
+	case name == "templates" && looksText(p):
+		return asTemplate
+	case name == "templates" || strings.HasPrefix(path.Base(p), ".") || !structured(p):
+		return asData
+	case strings.HasSuffix(name, "vars"):
+		return asVars
+	}
+	return asTasks
+}
+
 // config looks into ansible.cfg: settings that move the search paths make what is reached unknown.
 func (c *reacher) config(file string) {
-	if !c.count(file) || c.found[file].sub != nil {
-		return
-	}
-	data, err := c.v.files.read(file, c.found[file].id)
-	if err != nil {
-		c.err = err
+	data, ok := c.content(file)
+	if !ok {
 		return
 	}
 	lines := bufio.NewScanner(bytes.NewReader(data))
@@ -117,4 +139,19 @@ func (c *reacher) config(file string) {
 			c.all = true
 		}
 	}
+}
+
+// content counts a file and reads it, through symlinks; false where there is none.
+func (c *reacher) content(file string) ([]byte, bool) {
+	if !c.count(file) || c.err != nil {
+		return nil, false
+	}
+	real, e, to, err := c.v.resolve(file)
+	if err != nil || to != toEntry || !e.isFile() {
+		c.err = err
+		return nil, false
+	}
+	data, err := c.v.files.read(real, e.id)
+	c.err = err
+	return data, err == nil
 }

@@ -69,8 +69,12 @@ func (s *scanner) lookup(rest string) {
 		s.facts.dynamic = true
 		return
 	}
+	k := asData
+	if plugin == "template" {
+		k = asTemplate
+	}
 	for _, name := range args {
-		s.refer(name)
+		s.refer(name, k)
 	}
 }
 
@@ -89,7 +93,7 @@ func (s *scanner) template(data []byte) {
 					s.facts.dynamic = true
 					return
 				}
-				s.refer(pick(name))
+				s.refer(pick(name), asTemplate)
 			}
 		}
 		s.lookups(part)

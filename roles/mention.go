@@ -6,6 +6,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/go-git/go-git/v5/plumbing/filemode"
 )
 
 // mention takes in a word of a playbook or task file if it names something of the fleet. Most words name nothing.
@@ -41,11 +43,13 @@ func (c *reacher) lookUp(dir, role, word string, m mention) (hit bool) {
 	for _, base := range c.bases(dir, role, m) {
 		p := path.Join(base, word)
 		if m.needed && role != "" && strings.HasPrefix(p, role+"/") {
-			_, there, err := c.v.lookup(p) // the role counts whole, but this has to be there
-			hit, c.err = hit || there, cmp.Or(c.err, err)
+			real, e, to, err := c.v.resolve(p) // the role counts whole, but this has to be there
+			hit, c.err = hit || to == toEntry, cmp.Or(c.err, err)
+			// By a symlink, what it leads to is looked into as what its name says.
+			c.all = c.all || to == toEntry && (real != p || e.isSymlink()) && m.kind > asData && kindOf(strings.TrimPrefix(p, role+"/")) != m.kind
 			continue
 		}
-		hit = c.word(p, role) || hit
+		hit = c.word(p, role, m.kind) || hit
 	}
 	return hit
 }
@@ -82,8 +86,8 @@ func (c *reacher) pattern(dir, role, word string, m mention) {
 				c.all = true
 			case role != "" && strings.HasPrefix(p, role+"/"):
 			case !matches(c.v.root, p):
-			case slices.Contains(besidePlaybook, top): // counts whole
-				known = true
+			case slices.Contains(besidePlaybook, top) && (m.kind <= asData || slices.Contains(lookedInto, top) && besideKind(top, p) == m.kind):
+				known = true // counts whole, and is looked into
 			default:
 				c.all = true
 			}
@@ -93,7 +97,7 @@ func (c *reacher) pattern(dir, role, word string, m mention) {
 }
 
 // word takes in a path if it exists. Words that happen to be the name of everything do not count.
-func (c *reacher) word(p, role string) bool {
+func (c *reacher) word(p, role string, k usage) bool {
 	p = path.Clean(p)
 	if p == "." || p == "roles" || p == ".." || strings.HasPrefix(p, "../") {
 		return false
@@ -101,8 +105,19 @@ func (c *reacher) word(p, role string) bool {
 	if role != "" && (p == role || strings.HasPrefix(p, role+"/")) {
 		return true // the role counts whole
 	}
-	if _, ok, err := c.v.lookup(p); err != nil || !ok {
-		c.err, c.absent[p] = err, true
+	if c.err != nil {
+		return false
+	}
+	real, e, to, err := c.v.resolve(p)
+	switch {
+	case err != nil:
+		c.err = err
+		return false
+	case to == toSubmodule:
+		c.all = c.all || k != byName && k != asData // it is not looked into
+		return c.count(p)
+	case to != toEntry:
+		c.absent[p], c.absent[real] = true, true
 		return false
 	}
 	if name, ok := strings.CutPrefix(p, "roles/"); ok && !strings.Contains(name, "/") {
@@ -112,59 +127,66 @@ func (c *reacher) word(p, role string) bool {
 	if !c.count(p) {
 		return false
 	}
-	e, _ := c.at(p)
-	if ext := path.Ext(p); e.isFile() && (ext == ".yml" || ext == ".yaml") {
-		c.included(p)
+	if key := string('0'+rune(k)) + p; c.visited[key] || c.all || c.err != nil {
+		return true
 	} else {
-		c.outside(p, e)
+		c.visited[key] = true
+	}
+	switch {
+	case e.mode == filemode.Submodule:
+		c.all = c.all || k != asData
+	case e.isFile() && (k == asTasks || k == asVars || k == byName && hasYAMLName(p)):
+		c.included(p, real, e, k)
+	default:
+		c.outside(p, real, e, k)
 	}
 	return true
 }
 
 // outside looks into a directory, or a file that may be a template, that is no part of a role: what reads further
 // files there reads them from places that depend on who uses it.
-func (c *reacher) outside(p string, e entry) {
-	if c.visited[p] || p == "." || c.all || c.err != nil {
-		return
-	}
-	c.visited[p] = true
-	s := &scanner{facts: &ansibleFacts{}}
-	look := func(p string, e entry) error {
-		if !e.isFile() || !looksText(p) {
+func (c *reacher) outside(p, real string, e entry, k usage) {
+	facts := &ansibleFacts{}
+	c.err = c.linked(facts, "", p, real, e, func(at, real string, e entry) error {
+		if k == asData || k == byName && !looksText(at) {
 			return nil
 		}
-		data, err := c.v.files.read(p, e.id)
-		if ext := path.Ext(p); err == nil && (ext == ".yml" || ext == ".yaml") {
-			s.from, s.vars = path.Dir(p), !bytes.HasPrefix(bytes.TrimLeft(data, "- \r\n"), []byte("- "))
-			s.scan(data, c.v.tops())
-		} else if err == nil {
-			s.template(data)
+		data, err := c.v.files.read(real, e.id)
+		if err != nil {
+			return err
 		}
-		return err
+		s := &scanner{facts: facts, from: path.Dir(at), vars: k == asVars}
+		if at != real {
+			s.also = path.Dir(real)
+		}
+		switch {
+		case k == asTemplate || k == byName && !hasYAMLName(at):
+			s.template(data)
+			return nil
+		case k == byName:
+			s.vars = !bytes.HasPrefix(bytes.TrimLeft(data, "- \r\n"), []byte("- "))
+		}
+		s.scan(data, c.v.tops())
+		return nil
+	})
+	if c.err == nil {
+		c.follow(path.Dir(p), "", facts)
 	}
-	if e.sub != nil {
-		c.err = e.sub.walk(p, look)
-	} else {
-		c.err = look(p, e)
-	}
-	c.follow(path.Dir(p), "", s.facts)
 }
 
-// included follows a file of tasks outside any role.
-func (c *reacher) included(file string) {
-	if c.visited[file] {
-		return
-	}
-	c.visited[file] = true
-	e, _ := c.at(file)
-	data, err := c.v.files.read(file, e.id)
+// included follows a file of tasks, or of variables, outside any role.
+func (c *reacher) included(p, real string, e entry, k usage) {
+	data, err := c.v.files.read(real, e.id)
 	if err != nil {
 		c.err = err
 		return
 	}
-	s := &scanner{facts: &ansibleFacts{}, from: path.Dir(file), name: file}
+	s := &scanner{facts: &ansibleFacts{}, from: path.Dir(p), vars: k == asVars, name: real}
+	if p != real {
+		s.also = path.Dir(real)
+	}
 	s.file(data)
-	c.follow(path.Dir(file), "", s.facts)
+	c.follow(path.Dir(p), "", s.facts)
 }
 
 // tops are the top-level names of the fleet that a task file may mention to reach out of its role. What counts for

@@ -22,8 +22,8 @@ func needleList(words ...string) [][]byte {
 	return list
 }
 
-// plainLine is a line of a task that names a file by a plain name; the name is the group.
-var plainLine = lazy(`(?m)^[ \t-]+(?:ansible\.builtin\.)?(?:src|include_tasks|import_tasks|include_vars|script): +["']?([A-Za-z0-9_./-]+)["']?[ \t]*\r?$`)
+// plainLine is a line of a task that names a file by a plain name; the groups are what names it, and the name.
+var plainLine = lazy(`(?m)^[ \t-]+(?:ansible\.builtin\.)?(src|include_tasks|import_tasks|include_vars|script): +["']?([A-Za-z0-9_./-]+)["']?[ \t]*\r?$`)
 
 // mayRefer says whether a file is worth parsing. tops are further words: the fleet's top-level names.
 func (s *scanner) mayRefer(data []byte, tops [][]byte) bool {
@@ -41,8 +41,23 @@ func (s *scanner) mayRefer(data []byte, tops [][]byte) bool {
 	}
 	foreign := false
 	data = plainLine().ReplaceAllFunc(data, func(line []byte) []byte {
-		foreign = foreign || !s.own(string(plainLine().FindSubmatch(line)[1]))
+		m := plainLine().FindSubmatch(line)
+		foreign = foreign || !s.plain(string(m[1]), string(m[2]))
 		return nil
 	})
 	return foreign || has(taskNeedles)
+}
+
+// plain says whether a name leads to nothing but files of the role that are looked into without it.
+func (s *scanner) plain(key, name string) bool {
+	k, place := asTemplate, byName // src may be that of a template, or of a file that is copied
+	switch key {
+	case "include_tasks", "import_tasks":
+		k, place = asTasks, asTasks
+	case "include_vars":
+		k, place = asVars, asVars
+	case "script":
+		k, place = asData, asData
+	}
+	return s.own(name, place) && len(s.alsoRead(name, k, k)) == 0
 }

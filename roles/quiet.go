@@ -21,7 +21,7 @@ type quietRoles struct {
 
 const (
 	// quietHead names the format and the rules: change it whenever scan.go comes to see other references.
-	quietHead = "imgops quiet roles 2\n"
+	quietHead = "imgops quiet roles 3\n"
 	maxQuiet  = 20_000
 )
 

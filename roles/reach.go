@@ -30,6 +30,8 @@ type reacher struct {
 	err     error
 	// problems are mistakes in the files that were read.
 	problems []Problem
+	// strays are symlinks that lead out of the fleet.
+	strays []stray
 }
 
 func newReacher(v *view) *reacher {
@@ -62,6 +64,9 @@ func (v *view) reach(r *Role) (parts []part, seen *reacher, problems []Problem, 
 	}
 	if c.all {
 		e, _, err := v.lookup(".")
+		for _, common := range c.common {
+			c.strays = append(c.strays, common.strays...)
+		}
 		c.asked, c.common = map[string]bool{".": true}, nil
 		return []part{{".", e}}, c, c.problems, err
 	}
@@ -110,7 +115,7 @@ func (c *reacher) variables(dir, role string, vars map[string]any) {
 		switch v := value.(type) {
 		case string:
 			s.lookups(v)
-			s.words(v, false)
+			s.words(v, false, byName)
 		case []any:
 			for _, item := range v {
 				visit(item)
@@ -156,6 +161,10 @@ func (c *reacher) parts() []part {
 // count takes a path in, with what its symlinks point at. It says whether the path exists.
 func (c *reacher) count(p string) bool {
 	p = path.Clean(p)
+	if p == "." {
+		c.all = true
+		return true
+	}
 	if c.all || c.err != nil || strings.HasPrefix(p, "../") || path.IsAbs(p) {
 		return false
 	}
@@ -174,19 +183,17 @@ func (c *reacher) count(p string) bool {
 	switch {
 	case e.sub != nil:
 		links, c.err = c.v.symlinks(p, e.sub)
-	case e.mode == filemode.Symlink:
+	case e.isSymlink():
 		target, err := c.v.files.read(p, e.id)
 		links, c.err = []symlink{{"", string(target)}}, err
 	}
 	for _, l := range links {
-		if !path.IsAbs(l.target) {
-			c.count(path.Join(path.Dir(path.Join(p, l.path)), l.target))
-		}
+		c.toLink(path.Join(p, l.path), l.target)
 	}
 	return true
 }
 
-// viaLink takes in a path that leads through a symlinked directory: the link, and what it points at.
+// viaLink takes in a path that leads through a symlinked directory, the link and what it points at, or through a submodule.
 func (c *reacher) viaLink(p string) bool {
 	for d := path.Dir(p); d != "." && c.err == nil; d = path.Dir(d) {
 		look := c.v.lookup
@@ -197,7 +204,7 @@ func (c *reacher) viaLink(p string) bool {
 		if c.err = err; !ok {
 			continue
 		}
-		return e.mode == filemode.Symlink && c.count(d)
+		return (e.isSymlink() || e.mode == filemode.Submodule) && c.count(d)
 	}
 	return false
 }
@@ -222,6 +229,7 @@ func (c *reacher) ansibleRole(dir, name string) {
 				return
 			}
 			c.follow(dir, p, facts)
+			c.linkedRole(dir, p, e.sub)
 		} else {
 			c.all = true // a symlink: Ansible would follow it, and names in it are relative to two places
 		}

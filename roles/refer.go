@@ -1,7 +1,6 @@
 package roles
 
 import (
-	"path"
 	"slices"
 	"strings"
 
@@ -27,7 +26,10 @@ var (
 
 // refer takes note of a name by which a task, variable or template reads a file of the controller. What is found in
 // the role, which counts whole, needs nothing more; what an expression decides makes everything count.
-func (s *scanner) refer(name string) {
+func (s *scanner) refer(name string, k usage) { s.referIn(name, k, k) }
+
+// referIn is refer to a name that is looked up where files of another kind are.
+func (s *scanner) referIn(name string, place, k usage) {
 	name = roleDir().ReplaceAllLiteralString(strings.TrimSpace(name), s.role)
 	name = playDir().ReplaceAllLiteralString(name, playbookMark)
 	if literal, _, _ := strings.Cut(name, "{{"); strings.HasPrefix(literal, "/") || strings.HasPrefix(literal, "~") || strings.Contains(literal, "://") {
@@ -51,10 +53,15 @@ func (s *scanner) refer(name string) {
 			s.facts.dynamic = true
 			return
 		}
-		if !facts && s.own(name) {
-			continue
+		own := s.own(name, place)
+		if own && s.named != nil {
+			*s.named = append(*s.named, s.alsoRead(name, place, k)...)
 		}
-		s.facts.paths = append(s.facts.paths, mention{from: s.from, word: name, needed: true, pattern: facts, inRole: s.own(name)})
+		if facts || !own {
+			s.mention(mention{word: name, needed: true, pattern: facts, inRole: own, kind: k})
+		} else if s.also != "" && s.also != s.from {
+			s.facts.paths = append(s.facts.paths, mention{from: s.also, word: name, kind: k})
+		}
 	}
 }
 
@@ -111,6 +118,7 @@ func loopOf(task *yaml.Node) *yaml.Node {
 
 // task looks at one mapping that may be a task: which files of the controller its modules read.
 func (s *scanner) task(n *yaml.Node) {
+	s.use = useOf(n)
 	for key, value := range pairsOf(n) {
 		module := builtin(key)
 		switch module {
@@ -120,8 +128,12 @@ func (s *scanner) task(n *yaml.Node) {
 			s.facts.dynamic = s.facts.dynamic || localHost().MatchString(value.Value)
 		case "connection":
 			s.facts.dynamic = s.facts.dynamic || value.Value == "local" || strings.Contains(value.Value, "{{")
-		case "with_file", "with_fileglob", "with_first_found":
-			s.referAll(value)
+		case "with_file":
+			s.referAll(value, asData, asData)
+		case "with_fileglob":
+			s.referAll(value, asData, s.use)
+		case "with_first_found":
+			s.referAll(value, s.use, s.use)
 		case "script":
 			s.script(value)
 		case "vars", "set_fact", "environment", "loop_control", "register", "when":
@@ -137,7 +149,7 @@ func (s *scanner) source(module string, args *yaml.Node) {
 	if args.Kind == yaml.ScalarNode {
 		m := inlineSource().FindStringSubmatch(args.Value)
 		if m != nil && !remote && !inlineRemote().MatchString(args.Value) {
-			s.refer(m[1] + m[2] + m[3])
+			s.refer(m[1]+m[2]+m[3], sourceKind(module))
 		}
 		return
 	}
@@ -152,8 +164,39 @@ func (s *scanner) source(module string, args *yaml.Node) {
 		}
 	}
 	if src != nil && !remote {
-		s.referAll(src)
+		s.referAll(src, sourceKind(module), sourceKind(module))
 	}
+}
+
+// sourceKind is what a module reads its `src` as.
+func sourceKind(module string) usage {
+	switch module {
+	case "template", "win_template", "ansible.windows.win_template":
+		return asTemplate
+	case "copy", "unarchive", "script", "assemble", "patch", "synchronize", "ansible.posix.patch", "ansible.posix.synchronize",
+		"win_copy", "ansible.windows.win_copy":
+		return asData
+	}
+	return byName
+}
+
+// useOf is what a task reads the files as that its loop finds.
+func useOf(task *yaml.Node) usage {
+	for key := range pairsOf(task) {
+		switch key = builtin(key); key {
+		case "include_tasks", "import_tasks", "include":
+			return asTasks
+		case "include_vars":
+			return asVars
+		case "copy", "script", "unarchive":
+			return asData
+		default:
+			if k := sourceKind(key); k == asTemplate {
+				return k
+			}
+		}
+	}
+	return byName
 }
 
 // script takes the first word of a command line: the script.
@@ -167,12 +210,12 @@ func (s *scanner) script(n *yaml.Node) {
 		return
 	}
 	if strings.HasPrefix(strings.TrimSpace(n.Value), "{{") {
-		s.refer(n.Value)
+		s.refer(n.Value, asData)
 		return
 	}
 	// A path that goes on after a space inside an expression is an expression still.
 	if fields := strings.Fields(n.Value); len(fields) > 0 {
-		s.refer(strings.Trim(fields[0], `"'`))
+		s.refer(strings.Trim(fields[0], `"'`), asData)
 		if strings.Contains(fields[0], "{{") && !strings.Contains(fields[0], "}}") {
 			s.facts.dynamic = true
 		}
@@ -180,62 +223,23 @@ func (s *scanner) script(n *yaml.Node) {
 }
 
 // referAll refers to every name in a scalar, a list, or the files and paths of first_found.
-func (s *scanner) referAll(n *yaml.Node) {
+func (s *scanner) referAll(n *yaml.Node, place, k usage) {
 	n = resolveAlias(n)
 	switch n.Kind {
 	case yaml.ScalarNode:
 		if n.Value != "" {
-			s.refer(n.Value)
+			s.referIn(n.Value, place, k)
 		}
 	case yaml.SequenceNode:
 		for _, item := range n.Content {
-			s.referAll(item)
+			s.referAll(item, place, k)
 		}
 	case yaml.MappingNode: // paths and files are combined: more than this follows
 		for key, value := range pairsOf(n) {
 			if key == "files" {
-				s.referAll(value)
+				s.referAll(value, place, k)
 			}
 			s.facts.dynamic = s.facts.dynamic || key == "paths"
 		}
 	}
-}
-
-// own says whether a name, which may be a pattern, is found inside the role by the directories that Ansible tries.
-func (s *scanner) own(name string) bool {
-	if s.tree == nil || strings.Contains(name, playbookMark) {
-		return false
-	}
-	if rest, ok := strings.CutPrefix(name, s.role+"/"); ok && matches(s.tree, path.Clean(rest)) {
-		return true
-	}
-	from := strings.TrimPrefix(strings.TrimPrefix(s.from, s.role), "/")
-	for _, dir := range []string{"files", "templates", "tasks", "vars", "handlers", "", from} {
-		if p := path.Join(dir, name); p != ".." && !strings.HasPrefix(p, "../") && p != "." && matches(s.tree, p) {
-			return true
-		}
-	}
-	return false
-}
-
-// matches says whether a path, or one that a glob pattern stands for, is in a tree.
-func matches(t *tree, pattern string) bool {
-	if !strings.ContainsAny(pattern, "*?[") {
-		_, ok, err := t.lookup(pattern)
-		return ok && err == nil
-	}
-	first, rest, deeper := strings.Cut(pattern, "/")
-	entries, err := t.list()
-	if err != nil {
-		return false
-	}
-	for _, e := range entries {
-		if ok, err := path.Match(first, e.name); err != nil || !ok {
-			continue
-		}
-		if !deeper || e.sub != nil && matches(e.sub, rest) {
-			return true
-		}
-	}
-	return false
 }

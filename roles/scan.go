@@ -21,10 +21,11 @@ type ansibleFacts struct {
 // mention is a word that may name a file of the fleet. from is the directory of the file that holds it.
 type mention struct {
 	from, word string
-	loaded     bool // it is the argument of an include: when it cannot be resolved, everything counts
-	needed     bool // a file is read by this name: when it is not found, everything counts
-	pattern    bool // with a * for each fact of the machine
-	inRole     bool // the pattern matches something in the role itself
+	loaded     bool  // it is the argument of an include: when it cannot be resolved, everything counts
+	needed     bool  // a file is read by this name: when it is not found, everything counts
+	pattern    bool  // with a * for each fact of the machine
+	inRole     bool  // the pattern matches something in the role itself
+	kind       usage // what the file is read as
 }
 
 // scanner collects facts from YAML files that Ansible reads.
@@ -38,6 +39,9 @@ type scanner struct {
 	name  string // the file's path; "" where a syntax error in it is not Ansible's business
 	tree  *tree  // of the role; nil outside roles
 	loop  *yaml.Node
+	use   usage    // what the task in hand reads the files as that its loop finds
+	also  string   // a symlink led here: where the file lies, to which names may be relative, too; else ""
+	named *[]named // files of the role that a task names
 }
 
 var (
@@ -155,9 +159,12 @@ func (s *scanner) roleName(n *yaml.Node) {
 	if n.Kind == yaml.MappingNode {
 		found := false
 		for key, value := range pairsOf(n) {
-			if key == "role" || key == "name" || (key == "src" && s.meta) {
+			switch {
+			case key == "role" || key == "name" || (key == "src" && s.meta):
 				s.roleName(value)
 				found = true
+			case strings.HasSuffix(key, "_from"):
+				s.fromFile(value.Value)
 			}
 		}
 		s.facts.dynamic = s.facts.dynamic || !found
@@ -167,6 +174,8 @@ func (s *scanner) roleName(n *yaml.Node) {
 	for field := range strings.FieldsSeq(n.Value) {
 		if value, ok := strings.CutPrefix(field, "name="); ok {
 			name = strings.Trim(value, `'"`)
+		} else if key, value, ok := strings.Cut(field, "="); ok && strings.HasSuffix(key, "_from") {
+			s.fromFile(strings.Trim(value, `'"`))
 		}
 	}
 	if n.Kind != yaml.ScalarNode || strings.Contains(name, "{{") || strings.Contains(name, "{%") {
@@ -190,7 +199,7 @@ func (s *scanner) node(n *yaml.Node, depth int) {
 		}
 	case yaml.ScalarNode:
 		s.lookups(n.Value)
-		s.words(n.Value, false)
+		s.words(n.Value, false, byName)
 	case yaml.MappingNode:
 		if s.vars {
 			for _, value := range pairsOf(n) {
@@ -198,7 +207,7 @@ func (s *scanner) node(n *yaml.Node, depth int) {
 			}
 			return
 		}
-		outer := s.loop
+		outer, use := s.loop, s.use
 		if loop := loopOf(n); loop != nil {
 			s.loop = loop
 		}
@@ -206,7 +215,7 @@ func (s *scanner) node(n *yaml.Node, depth int) {
 		for key, value := range pairsOf(n) {
 			s.field(key, value, depth)
 		}
-		s.loop = outer
+		s.loop, s.use = outer, use
 	}
 }
 
@@ -220,8 +229,10 @@ func (s *scanner) field(key string, value *yaml.Node, depth int) {
 		s.roleName(value)
 	case "import_playbook":
 		s.playbook(value)
-	case "include_tasks", "import_tasks", "include", "include_vars", "vars_files":
-		s.loads(value)
+	case "include_tasks", "import_tasks", "include":
+		s.loads(value, asTasks)
+	case "include_vars", "vars_files":
+		s.loads(value, asVars)
 	case "action", "local_action":
 		// `action: include_role name=x`, the old way to write a task.
 		if strings.Contains(value.Value, "_role") {
@@ -238,6 +249,12 @@ func (s *scanner) field(key string, value *yaml.Node, depth int) {
 	}
 }
 
+// fromFile reads the argument of tasks_from and its like: one of the files of the other role that are looked into with it,
+// unless it leads out of the directory, which only old versions of Ansible allow.
+func (s *scanner) fromFile(name string) {
+	s.facts.dynamic = s.facts.dynamic || strings.Contains(name, "..") || strings.HasPrefix(name, "/")
+}
+
 func (s *scanner) playbook(n *yaml.Node) {
 	if n.Kind != yaml.ScalarNode || strings.Contains(n.Value, "{{") {
 		s.facts.dynamic = true
@@ -250,27 +267,27 @@ func (s *scanner) playbook(n *yaml.Node) {
 }
 
 // loads reads the argument of an include: a file name, a list of them, or a mapping with file or dir.
-func (s *scanner) loads(n *yaml.Node) {
+func (s *scanner) loads(n *yaml.Node, k usage) {
 	n = resolveAlias(n)
 	switch n.Kind {
 	case yaml.ScalarNode:
 		s.lookups(n.Value)
-		s.words(n.Value, true)
+		s.words(n.Value, true, k)
 		name := n.Value
 		if m := inlineFile().FindStringSubmatch(name); m != nil {
 			name = m[1] + m[2] + m[3]
 		}
 		if s.role != "" || !strings.Contains(name, "{{") { // outside roles, words knows the directory before an expression
-			s.refer(name)
+			s.refer(name, k)
 		}
 	case yaml.SequenceNode:
 		for _, item := range n.Content {
-			s.loads(item)
+			s.loads(item, k)
 		}
 	case yaml.MappingNode:
 		for key, value := range pairsOf(n) {
 			if key == "file" || key == "dir" || key == "_raw_params" {
-				s.loads(value)
+				s.loads(value, k)
 			}
 		}
 	}
@@ -278,7 +295,7 @@ func (s *scanner) loads(n *yaml.Node) {
 
 // words collects what may be paths in one string. Inside a role, relative names stay in the role, which counts whole;
 // only those that leave it matter.
-func (s *scanner) words(text string, loaded bool) {
+func (s *scanner) words(text string, loaded bool, k usage) {
 	text = roleDir().ReplaceAllLiteralString(text, s.role)
 	text = playDir().ReplaceAllLiteralString(text, playbookMark)
 	if pathWords().MatchString(text) && expression().MatchString(text) {
@@ -288,7 +305,18 @@ func (s *scanner) words(text string, loaded bool) {
 	text = expression().ReplaceAllLiteralString(text, unknownMark)
 	for _, word := range wordEnd().Split(text, -1) {
 		if word != "" && len(word) < 4096 {
-			s.facts.paths = append(s.facts.paths, mention{from: s.from, word: word, loaded: loaded && s.role == ""})
+			s.mention(mention{word: word, loaded: loaded && s.role == "", kind: k})
 		}
+	}
+}
+
+// mention takes note of a word, relative to each directory that it may be relative to.
+func (s *scanner) mention(m mention) {
+	m.from = s.from
+	s.facts.paths = append(s.facts.paths, m)
+	if s.also != "" && s.also != s.from {
+		m.from, m.needed, m.loaded = s.also, false, false
+		m.inRole = true // or wherever else the first finds it
+		s.facts.paths = append(s.facts.paths, m)
 	}
 }

@@ -79,7 +79,7 @@ func TestWorktreeNoSymlinks(t *testing.T) {
 	f := r.worktree()
 	require.Empty(t, f.DirtyFiles)
 	require.Equal(t, want, digests(f))
-	r.write("roles/web/tasks/link.yml", "other.yml")
+	r.write("roles/web/tasks/link.yml", "../tasks/main.yml")
 	require.Equal(t, []string{"roles/web/tasks/link.yml"}, r.worktree().DirtyFiles)
 }
 

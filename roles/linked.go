@@ -1,0 +1,140 @@
+package roles
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/go-git/go-git/v5/plumbing/filemode"
+)
+
+// Ansible opens the file that a symlink leads to under the name of the symlink: include_tasks in roles/web/tasks/main.yml ->
+// ../../../shared/main.yml is relative to roles/web/tasks. Only the directory of a role, group_vars and the directory of a
+// playbook are replaced by their real path first (definition.py, host_group_vars.py). What such a file names is therefore
+// looked up from both places: relative to the link with all that follows from a name that is not found, and relative to
+// the file if there is something.
+
+// linkedRole takes in what the files name that an Ansible role has by symlinks.
+func (c *reacher) linkedRole(dir, role string, t *tree) {
+	if c.all || c.err != nil {
+		return
+	}
+	links, err := c.v.symlinks(role, t)
+	if err != nil || len(links) == 0 {
+		c.err = err
+		return
+	}
+	l := &look{view: c.v, facts: &ansibleFacts{}, tree: t, role: role}
+	for _, link := range links {
+		at := path.Join(role, link.path)
+		if c.all || c.err != nil || !mayBeRead(link.path) {
+			continue
+		}
+		e, _, err := t.lookup(link.path)
+		if err == nil {
+			err = c.linked(l.facts, link.path, at, at, e, func(at, real string, e entry) error {
+				if k := kindOf(strings.TrimPrefix(at, role+"/")); k != asData {
+					return l.file(at, real, e, k)
+				}
+				return nil
+			})
+		}
+		c.err = err
+	}
+	if c.err == nil {
+		c.err = l.byTasks()
+	}
+	if c.err == nil {
+		c.follow(dir, role, l.facts)
+	}
+}
+
+// mayBeRead says whether Ansible may look into what a role has at a path, be it a file or a directory.
+func mayBeRead(rel string) bool {
+	return !strings.HasPrefix(rel, "tests/") && (kindOf(rel) != asData || kindOf(rel+"/x.j2") != asData)
+}
+
+// linked visits the files that a path leads to. rel is where Ansible looks for it: in a role, or beside a playbook.
+func (c *reacher) linked(facts *ansibleFacts, rel, at, real string, e entry, visit func(at, real string, e entry) error) error {
+	w := &linkWalk{view: c.v, visit: visit, left: mostLinked, astray: func(at string, to leads) {
+		if to == toSubmodule {
+			facts.dynamic = true
+		} else if top, _, _ := strings.Cut(rel, "/"); readAlways(top) && !hidden(at) {
+			facts.problems = append(facts.problems, astrayProblem(at, to))
+		}
+	}}
+	err := w.entry(at, real, e, nil)
+	if errors.Is(err, errManyLinks) {
+		facts.dynamic, err = true, nil
+	}
+	return err
+}
+
+// readAlways says whether Ansible reads all files of a directory of a role, or beside a playbook, by itself or by the
+// tasks there: a symlink that leads to nothing there is a mistake. Elsewhere it may be meant for the machine.
+func readAlways(top string) bool {
+	return slices.Contains(readAsYAML, top) || top == "group_vars" || top == "host_vars"
+}
+
+func astrayProblem(at string, to leads) Problem {
+	p := Problem{File: at, Message: "the symlink leads to nothing that Git keeps and no `ignore` takes out", Fix: "correct it, or delete it"}
+	switch to {
+	case outOfFleet:
+		p.Message = "the symlink leads out of the fleet, so a change of what it names would go unseen"
+		p.Fix = "make it relative, to a file of the fleet, or write a file in its place"
+	case inCircles:
+		p.Message = "the symlink leads to itself"
+	}
+	return p
+}
+
+// stray is a symlink that leads out of the fleet, where it stands and what it says.
+type stray struct{ at, target string }
+
+// warning says what comes of a symlink out of the fleet that may be meant for the machine: Ansible's copy follows it on
+// the computer that builds (local_follow), synchronize copies the link.
+func (s stray) warning() Problem {
+	return Problem{
+		File:    s.at,
+		Message: fmt.Sprintf("the symlink leads out of the fleet, to %s: it is kept as it is, and what it names decides no digest", s.target),
+		Fix:     "if Ansible is to copy the file, make the link relative, to a file of the fleet; if it is to copy the link, say so with `local_follow: false`",
+	}
+}
+
+// inCheckout gives the problem of an absolute symlink into the working tree itself: anywhere else it leads to nothing.
+func (s stray) inCheckout(top string) (Problem, bool) {
+	rel, ok := strings.CutPrefix(path.Clean(s.target), strings.TrimSuffix(top, "/")+"/")
+	if !ok || top == "" {
+		return Problem{}, false
+	}
+	up := strings.Repeat("../", strings.Count(s.at, "/"))
+	return Problem{
+		File:    s.at,
+		Message: fmt.Sprintf("the symlink is absolute (%s): it leads to nothing in any other clone, and a change of what it names would go unseen", s.target),
+		Fix:     fmt.Sprintf("make it relative: ln -sfn %s%s %s", up, rel, s.at),
+	}, true
+}
+
+// toLink takes in what a symlink at a path points at.
+func (c *reacher) toLink(at, target string) {
+	to := path.Join(path.Dir(at), target)
+	if c.err != nil {
+		return
+	}
+	if path.IsAbs(target) || to == ".." || strings.HasPrefix(to, "../") {
+		c.strays = append(c.strays, stray{at, target})
+		return
+	}
+	if strings.Contains(strings.TrimLeft(target, "./"), "..") { // what is up depends on what is a symlink
+		real, _, leads, err := c.v.resolve(at)
+		c.all, c.err = c.all || leads == toEntry && real != to, err
+	}
+	if c.err == nil {
+		c.count(to)
+	}
+}
+
+// isSymlink says whether an entry is one; isLink is for those of a comparison.
+func (e entry) isSymlink() bool { return e.mode == filemode.Symlink }
