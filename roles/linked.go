@@ -117,6 +117,38 @@ func (s stray) inCheckout(top string) (Problem, bool) {
 	}, true
 }
 
+// intoCheckout gives the problems of all strays that lead into the fleet by an absolute path.
+func (c *reacher) intoCheckout(root string) (problems []Problem) {
+	for _, s := range c.allStrays() {
+		if p, ok := s.inCheckout(root); ok {
+			problems = append(problems, p)
+		}
+	}
+	return problems
+}
+
+// allStrays are those among all that counts for a role.
+func (c *reacher) allStrays() []stray {
+	strays := c.strays
+	for _, common := range c.common {
+		strays = append(strays[:len(strays):len(strays)], common.strays...)
+	}
+	return strays
+}
+
+// Warnings tells of what may be a mistake in the files that count for some roles: symlinks that lead out of the fleet.
+// They are sorted by file.
+func (f *Fleet) Warnings(list []*Role) []Problem {
+	var found []Problem
+	for _, r := range list {
+		for _, s := range r.seen.allStrays() {
+			found = append(found, s.warning())
+		}
+	}
+	slices.SortFunc(found, func(a, b Problem) int { return strings.Compare(a.File, b.File) })
+	return slices.Compact(found)
+}
+
 // toLink takes in what a symlink at a path points at.
 func (c *reacher) toLink(at, target string) {
 	to := path.Join(path.Dir(at), target)

@@ -145,3 +145,83 @@ func TestSeen(t *testing.T) {
 		})
 	}
 }
+
+// TestAstraySymlinks: those that lead nowhere are refused where Ansible would read them, and told of where the machine may
+// be meant.
+func TestAstraySymlinks(t *testing.T) {
+	cases := []struct {
+		name, link, target string
+		problem, warning   string
+	}{
+		{"tasks out of the fleet", "roles/web/tasks/more.yml", "../../../../x.yml", "roles/web/tasks/more.yml: the symlink leads out of the fleet", ""},
+		{"absolute variables", "group_vars/web.yml", "/etc/imgops/web.yml", "group_vars/web.yml: the symlink leads out of the fleet", ""},
+		{"variables that are not there", "roles/web/vars/main.yml", "../../../gone.yml", "roles/web/vars/main.yml: the symlink leads to nothing", ""},
+		{"tasks that lead to themselves", "roles/web/tasks/more.yml", "more.yml", "roles/web/tasks/more.yml: the symlink leads to itself", ""},
+		{"an editor's lock", "roles/web/tasks/.#main.yml", "ann@host.123", "", ""},
+		{"tests of the role", "roles/web/tests/default/x", "/nowhere", "", ""},
+		{"a file for the machine", "roles/web/files/rootfs/etc/mtab", "../proc/self/mounts", "", ""},
+		{"an absolute one for the machine", "roles/web/files/rootfs/etc/alternatives/vi", "/usr/bin/vim", "", "roles/web/files/rootfs/etc/alternatives/vi"},
+		{"a file out of the fleet", "roles/web/files/x", "../../../../y", "", "roles/web/files/x"},
+		{"nobody's", "docs/x", "/nowhere", "", ""},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			r := newSandboxRepo(t, fleetFiles())
+			r.writeLinks(map[string]string{c.link: linkMark + c.target})
+			r.commit()
+			f, err := r.open().Load(t.Context(), "HEAD")
+			if c.problem != "" {
+				require.ErrorContains(t, err, c.problem)
+				return
+			}
+			require.NoError(t, err)
+			warned := []string{}
+			for _, w := range f.Warnings(f.Roles) {
+				warned = append(warned, w.File)
+			}
+			require.Equal(t, strings.Fields(c.warning), warned)
+		})
+	}
+	r := newSandboxRepo(t, fleetFiles())
+	r.writeLinks(map[string]string{"roles/web/files/abs": linkMark + r.path("shared/unused.yml")})
+	r.commit()
+	_, err := r.open().Load(t.Context(), "HEAD")
+	require.ErrorContains(t, err, "make it relative: ln -sfn ../../../shared/unused.yml roles/web/files/abs")
+}
+
+// TestSymlinksUp: a symlink to the fleet's root, or to a directory above itself, makes that count as a whole.
+func TestSymlinksUp(t *testing.T) {
+	for _, c := range []struct{ link, target, edit string }{
+		{"roles/web/files/top", "../../..", "shared/new"},
+		{"roles/web/files/roles", "../..", "roles/tuning/files/new"},
+		{"roles/web/files/self", "..", "roles/web/files/new"},
+		{"roles/web/files/here", ".", "roles/web/files/new"},
+		{"roles/web/templates/common", ".", "roles/web/files/new"},
+		{"roles/web/tasks/all", "..", "roles/web/files/new"},
+		{"group_vars/all/up", "..", "group_vars/new"},
+		{"shared/r", "..", "docs/new"},
+	} {
+		t.Run(c.link, func(t *testing.T) {
+			files := fleetFiles()
+			delete(files, "group_vars/all.yml")
+			files["roles/web/files/shared"] = linkMark + "../../../shared"
+			r := newSandboxRepo(t, nil)
+			files[c.link] = linkMark + c.target
+			r.writeLinks(withSuites(files))
+			r.commit()
+			before := r.load()
+			for _, role := range before.Roles {
+				out := path.Join(t.TempDir(), "out")
+				require.NoError(t, before.Materialize(t.Context(), role, out))
+				if role.Name == "web" {
+					target, err := os.Readlink(path.Join(out, c.link))
+					require.NoError(t, err)
+					require.Equal(t, c.target, target)
+				}
+			}
+			r.write(c.edit, "new\n")
+			r.commit()
+			require.Contains(t, changed(digests(before), digests(r.load())), "web")
+		})
+	}
+}

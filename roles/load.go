@@ -284,6 +284,9 @@ func (l *loading) reach(ctx context.Context) error {
 				r.converted, r.testsConverted, err = attributes.ofRole(r)
 			}
 		}
+		if err == nil {
+			problems = append(problems, r.seen.intoCheckout(l.fleet.checkout)...)
+		}
 		if err != nil {
 			return fmt.Errorf("reading the files of role %s: %w", r.Name, err)
 		}

@@ -28,7 +28,7 @@ func (g *grown) paths(keep func(p string, f grownFile) bool) []string {
 func (g *grown) change(kind int) grownChange {
 	kinds := []func() grownChange{
 		g.edit, g.edit, g.edit, g.edit, g.comment, g.chmod, g.rename, g.remove, g.addUnused, g.addVariables, g.retarget, g.definition,
-		g.oneVariable, g.refresh, g.dependency, g.newRole, g.docs, g.plugin, g.moveBase, g.bump,
+		g.oneVariable, g.refresh, g.dependency, g.newRole, g.docs, g.plugin, g.moveBase, g.bump, g.editFar, g.editFar, g.editFar,
 	}
 	return kinds[kind%len(kinds)]()
 }
@@ -38,11 +38,25 @@ func editable(p string, f grownFile) bool {
 	return f.mode == "100644" && !strings.HasSuffix(p, ".yaml") && p != "imgops.lock" && !strings.HasPrefix(p, "group_vars/") && !strings.HasSuffix(p, ".gitignore")
 }
 
-func (g *grown) edit() grownChange {
-	p := g.pick(g.paths(editable))
+func (g *grown) edit() grownChange { return g.editOneOf(g.paths(editable)) }
+
+// editFar changes what a role gets at by a symlink, from a file with an unusual name, or by requirements.yml.
+func (g *grown) editFar() grownChange {
+	return g.editOneOf(g.paths(func(p string, f grownFile) bool {
+		far := strings.HasPrefix(p, "linked/") || strings.HasPrefix(p, "vendored/") || strings.HasPrefix(p, "shared/far-")
+		return far && len(f.recipe) > 0 && editable(p, f)
+	}))
+}
+
+func (g *grown) editOneOf(paths []string) grownChange {
+	p := g.pick(paths)
 	f := g.files[p]
 	line := fmt.Sprintf("line %d\n", g.next())
 	switch {
+	case strings.HasSuffix(p, ".json"):
+		line = "\n"
+	case strings.HasPrefix(f.content, "- "):
+		line = fmt.Sprintf("- ansible.builtin.debug: {msg: hello %d}\n", g.next())
 	case strings.HasSuffix(p, "tasks/main.yml"):
 		line = fmt.Sprintf("- ansible.builtin.debug: {msg: hello %d}\n", g.next())
 	case strings.HasSuffix(p, "meta/main.yml"):
@@ -128,7 +142,7 @@ func (g *grown) addVariables() grownChange {
 }
 
 func (g *grown) retarget() grownChange {
-	p := g.pick(g.paths(func(p string, f grownFile) bool { return f.mode == "120000" }))
+	p := g.pick(g.paths(func(p string, f grownFile) bool { return f.mode == "120000" && strings.HasSuffix(p, "/files/link") }))
 	f := g.files[p]
 	name := fmt.Sprintf("linked/new-%d", g.next())
 	g.put(name, "linked elsewhere\n", f.recipe...)

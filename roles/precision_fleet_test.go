@@ -104,7 +104,12 @@ func newGrown(seed uint64) *grown {
 		vars += fmt.Sprintf("v_%s: 1\n", strings.ReplaceAll(r, "-", "_"))
 	}
 	g.put("group_vars/all.yml", vars, g.ansible()...)
-	g.put("requirements.yml", "collections: []\n", g.ansible()...)
+	g.put("requirements.yml", "collections: [{name: vendored/col, type: dir}]\n", g.ansible()...)
+	g.put("vendored/col/galaxy.yml", "namespace: a\n", g.ansible()...)
+	g.put("vendored/other/galaxy.yml", "namespace: b\n")
+	g.link("group_vars/linked.yml", "linked/vars.yml", g.ansible()...)
+	g.put("linked/vars.yml", "looked: \"{{ lookup('file', 'shared/far-looked', errors='ignore') }}\"\n", g.ansible()...)
+	g.put("shared/far-looked", "looked\n", g.ansible()...)
 	for _, r := range g.ansible() {
 		g.writeTasks(r)
 	}
@@ -184,7 +189,7 @@ func (g *grown) writeTasks(name string) {
 			tasks += "- ansible.builtin.include_role: {name: " + lib + "}\n"
 		}
 	}
-	switch g.rng.IntN(4) {
+	switch g.rng.IntN(10) {
 	case 0:
 		g.put("shared/"+name+".dat", "beside\n", name)
 		tasks += "- ansible.builtin.copy: {src: '{{ playbook_dir }}/shared/" + name + ".dat', dest: /x}\n"
@@ -198,12 +203,62 @@ func (g *grown) writeTasks(name string) {
 	case 3:
 		g.put(dir+"/files/cert.pem", "pem\n", name)
 		tasks += "- ansible.builtin.copy: {content: \"{{ lookup('file', 'cert.pem') }}\", dest: /z}\n"
+	case 4, 5, 6, 7, 8:
+		tasks += g.writeFar(name, g.next()%8)
+	case 9:
+		g.link(dir+"/meta/main.yml", "linked/"+name+"/meta/main.yml", name)
 	}
 	g.put(dir+"/tasks/main.yml", tasks, name)
-	g.put(dir+"/meta/main.yml", "dependencies: ["+strings.Join(meta, ", ")+"]\n", name)
+	metaFile := dir + "/meta/main.yml"
+	if g.files[metaFile].mode == "120000" {
+		metaFile = "linked/" + name + "/meta/main.yml"
+	}
+	g.put(metaFile, "dependencies: ["+strings.Join(meta, ", ")+"]\n", name)
 	if name == "role-03" {
 		g.files[dir+"/files/vendor"] = grownFile{mode: "160000", content: strings.Repeat("1", 40), recipe: []string{name}}
 	}
+}
+
+// link puts a symlink to a path of the fleet.
+func (g *grown) link(path, target string, recipe ...string) {
+	g.files[path] = grownFile{mode: "120000", content: strings.Repeat("../", strings.Count(path, "/")) + target, recipe: recipe}
+}
+
+// writeFar writes what is hard to find: task files, variables and templates behind symlinks and under names that nothing but
+// a task gives away, each of which gets at a file beside the playbook. It gives the tasks that use it.
+func (g *grown) writeFar(name string, shape int) string {
+	dir, far := "roles/"+name, "shared/far-"+name
+	g.put(far, "far\n", name)
+	use := "- ansible.builtin.copy: {src: '{{ item }}', dest: /far}\n  with_first_found: [{files: ['../../../" + far + "'], skip: true}]\n"
+	template := "{% include '" + far + "' ignore missing %}\n"
+	switch shape {
+	case 0:
+		g.link(dir+"/tasks/linked.yml", "linked/"+name+"-tasks.yml", name)
+		g.put("linked/"+name+"-tasks.yml", use, name)
+		return "- ansible.builtin.include_tasks: linked.yml\n"
+	case 1:
+		g.link(dir+"/tasks/common", "linked/"+name+"-dir", name)
+		g.put("linked/"+name+"-dir/step.yml", use, name)
+		return "- ansible.builtin.include_tasks: common/step.yml\n"
+	case 2:
+		g.put(dir+"/tasks/more.json", `[{"copy": {"src": "{{ item }}", "dest": "/far"}, "with_first_found": [{"files": ["../../../`+far+`"], "skip": true}]}]`, name)
+		return "- ansible.builtin.include_tasks: more.json\n"
+	case 3:
+		g.put(dir+"/files/steps.inc", use, name)
+		return "- ansible.builtin.include_tasks: ../files/steps.inc\n"
+	case 4:
+		g.put(dir+"/.steps/Debian.txt", use, name)
+		return "- ansible.builtin.include_tasks: '../.steps/{{ ansible_os_family }}.txt'\n"
+	case 5:
+		g.put(dir+"/files/far.conf", template, name)
+		return "- ansible.builtin.template:\n    src: ../files/far.conf\n    dest: /far\n"
+	case 6:
+		g.link(dir+"/templates/far.j2", "linked/"+name+".j2", name)
+		g.put("linked/"+name+".j2", template, name)
+		return "- ansible.builtin.template:\n    src: far.j2\n    dest: /far\n"
+	}
+	g.put(dir+"/vars/main.json", `{"far": "{{ lookup('file', '`+far+`', errors='ignore') }}"}`, name)
+	return "- ansible.builtin.copy: {content: '{{ far }}', dest: /far}\n"
 }
 
 // libsOf are the shared roles that a shared role depends on.

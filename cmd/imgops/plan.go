@@ -61,6 +61,7 @@ func (a *app) runPlan(ctx context.Context, o *planOptions, names []string) error
 	}
 	s.noteAncestors(list, found)
 	s.noteDirty()
+	a.warnFiles(s.fleet, list)
 	if err := a.printPlan(found, list, base, o.explain, warnings); err != nil {
 		return err
 	}

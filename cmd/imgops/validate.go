@@ -38,6 +38,7 @@ func validateCommand(a *app) *cobra.Command {
 			if err := f.CheckSuites(c.Context(), f.Roles, gossagent.Sections(), gossagent.AuthorsOwn); err != nil {
 				return err
 			}
+			a.warnFiles(f, f.Roles)
 			type result struct {
 				Fleet string   `json:"fleet"`
 				Roles []string `json:"roles"` // parents before children

@@ -48,6 +48,19 @@ func (s *session) baseWarnings(ctx context.Context, list []*roles.Role) (map[str
 	return warnings, nil
 }
 
+// warnFiles tells of what may be a mistake in the files of roles.
+func (a *app) warnFiles(f *roles.Fleet, list []*roles.Role) {
+	const most = 5
+	found := f.Warnings(list)
+	for i, w := range found {
+		if i == most {
+			fmt.Fprintf(a.Stderr, "warning: and %d more symlinks like these\n", len(found)-most)
+			return
+		}
+		fmt.Fprintf(a.Stderr, "warning: %v\n", w)
+	}
+}
+
 // newerBase says how the roles get another base.
 func (s *session) newerBase(list []*roles.Role) string {
 	root := rootOf(list[0])
