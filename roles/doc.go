@@ -12,7 +12,8 @@
 // everything else reads; packs.go gets Git's objects; worktree.go, checkout.go, indexed.go and index.go make such a tree
 // from a checkout; near.go takes over what a commit has in common with a fleet that is loaded; yaml.go, config_parse.go,
 // image_parse.go and lock.go parse; link.go checks files against each other, suites.go that there are tests,
-// conflict.go that a merge left nothing behind; reach.go, scan.go, refer.go and jinja.go follow Ansible's references,
+// conflict.go that a merge left nothing behind; reach.go, scan*.go, refer.go and jinja.go follow Ansible's references,
+// kinds.go says what each file is read as, resolve.go and linked.go follow symlinks, requirements.go what Galaxy installs,
 // and where one cannot be followed, every file counts; digest.go and explain.go compute and compare; quiet.go
 // remembers between runs what costs most to find out.
 //

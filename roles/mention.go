@@ -99,14 +99,11 @@ func (c *reacher) pattern(dir, role, word string, m mention) {
 // word takes in a path if it exists. Words that happen to be the name of everything do not count.
 func (c *reacher) word(p, role string, k usage) bool {
 	p = path.Clean(p)
-	if p == "." || p == "roles" || p == ".." || strings.HasPrefix(p, "../") {
+	if p == "." || p == "roles" || p == ".." || strings.HasPrefix(p, "../") || c.err != nil {
 		return false
 	}
 	if role != "" && (p == role || strings.HasPrefix(p, role+"/")) {
 		return true // the role counts whole
-	}
-	if c.err != nil {
-		return false
 	}
 	real, e, to, err := c.v.resolve(p)
 	switch {
@@ -114,7 +111,7 @@ func (c *reacher) word(p, role string, k usage) bool {
 		c.err = err
 		return false
 	case to == toSubmodule:
-		c.all = c.all || k != byName && k != asData // it is not looked into
+		c.all = c.all || k > asData // it is not looked into
 		return c.count(p)
 	case to != toEntry:
 		c.absent[p], c.absent[real] = true, true
@@ -127,11 +124,15 @@ func (c *reacher) word(p, role string, k usage) bool {
 	if !c.count(p) {
 		return false
 	}
-	if key := string('0'+rune(k)) + p; c.visited[key] || c.all || c.err != nil {
-		return true
-	} else {
+	if key := string('0'+rune(k)) + p; !c.visited[key] && !c.all && c.err == nil {
 		c.visited[key] = true
+		c.lookInto(p, real, e, k)
 	}
+	return true
+}
+
+// lookInto follows what stands at a path outside any role.
+func (c *reacher) lookInto(p, real string, e entry, k usage) {
 	switch {
 	case e.mode == filemode.Submodule:
 		c.all = c.all || k != asData
@@ -140,7 +141,6 @@ func (c *reacher) word(p, role string, k usage) bool {
 	default:
 		c.outside(p, real, e, k)
 	}
-	return true
 }
 
 // outside looks into a directory, or a file that may be a template, that is no part of a role: what reads further

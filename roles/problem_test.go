@@ -161,7 +161,7 @@ func TestRoleDefaults(t *testing.T) {
 	require.Equal(t, []string{"production", "staging"}, worker.Targets)
 	require.Same(t, base, web.Parent)
 	require.Equal(t, "x86_64", web.Architecture)
-	require.Equal(t, map[string]any{"port": 8080, "tls": map[string]any{"on": true}}, web.Provision[0].Ansible.Vars)
+	require.Equal(t, map[string]any{"port": 8080, "tls": map[string]any{"enabled": true}}, web.Provision[0].Ansible.Vars)
 	require.Equal(t, map[string]string{"LEVEL": "2"}, web.Provision[1].Shell.Env)
 	require.Equal(t, []External{
 		{Role: "base", Key: "136693071363/debian-12-amd64-*/x86_64", Owner: "136693071363", Name: "debian-12-amd64-*", Architecture: "x86_64"},

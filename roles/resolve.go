@@ -27,49 +27,66 @@ const mostHops = 40
 // something would have to be.
 func (v *view) resolve(p string) (real string, e entry, to leads, err error) {
 	e, ok, err := v.lookup(p)
-	if err != nil || ok && e.mode != filemode.Symlink {
+	if err != nil || ok && !e.isSymlink() {
 		return p, e, toEntry, err
 	}
 	if !ok && v.root.index != nil && v.root.index.noLinks {
 		return p, entry{}, toNothing, nil
 	}
-	at, pending := ".", strings.Split(path.Clean(p), "/")
-	for hops := 0; len(pending) > 0; {
-		name := pending[0]
-		pending = pending[1:]
-		switch {
-		case name == "" || name == ".":
-			continue
-		case name == ".." && at == ".":
-			return "", entry{}, outOfFleet, nil
-		case name == "..":
-			at = path.Dir(at)
-			continue
-		}
-		at = path.Join(at, name)
-		e, target, err := v.step(at, len(pending) > 0)
-		switch {
-		case err != nil:
-			return at, entry{}, toNothing, err
-		case e.mode == filemode.Empty:
-			return path.Join(append([]string{at}, pending...)...), entry{}, toNothing, nil
-		case e.mode == filemode.Submodule && len(pending) > 0:
-			return at, e, toSubmodule, nil
-		case e.mode != filemode.Symlink:
-		case path.IsAbs(target):
-			return target, entry{}, outOfFleet, nil
-		default:
-			if hops++; hops > mostHops {
-				return at, entry{}, inCircles, nil
-			}
-			at, pending = path.Dir(at), append(strings.Split(target, "/"), pending...)
+	r := &resolving{view: v, at: ".", pending: strings.Split(path.Clean(p), "/")}
+	for len(r.pending) > 0 {
+		if to, err := r.next(); err != nil || to != toEntry {
+			return r.at, entry{}, to, err
 		}
 	}
-	e, ok, err = v.lookup(at)
+	e, ok, err = v.lookup(r.at)
 	if err == nil && !ok {
-		return at, entry{}, toNothing, nil
+		return r.at, entry{}, toNothing, nil
 	}
-	return at, e, toEntry, err
+	return r.at, e, toEntry, err
+}
+
+// resolving is a path that is being followed.
+type resolving struct {
+	view    *view
+	at      string   // as far as it was followed
+	pending []string // what comes after it
+	hops    int
+}
+
+// next follows one name. at is where the path ends if that is not toEntry.
+func (r *resolving) next() (leads, error) {
+	name := r.pending[0]
+	r.pending = r.pending[1:]
+	switch {
+	case name == "" || name == ".":
+		return toEntry, nil
+	case name == ".." && r.at == ".":
+		return outOfFleet, nil
+	case name == "..":
+		r.at = path.Dir(r.at)
+		return toEntry, nil
+	}
+	r.at = path.Join(r.at, name)
+	e, target, err := r.view.step(r.at, len(r.pending) > 0)
+	switch {
+	case err != nil:
+		return toNothing, err
+	case e.mode == filemode.Empty:
+		r.at = path.Join(append([]string{r.at}, r.pending...)...)
+		return toNothing, nil
+	case e.mode == filemode.Submodule && len(r.pending) > 0:
+		return toSubmodule, nil
+	case !e.isSymlink():
+	case path.IsAbs(target):
+		return outOfFleet, nil
+	default:
+		if r.hops++; r.hops > mostHops {
+			return inCircles, nil
+		}
+		r.at, r.pending = path.Dir(r.at), append(strings.Split(target, "/"), r.pending...)
+	}
+	return toEntry, nil
 }
 
 // step looks at one name of a path: what stands there, none if nothing does, and where it points if it is a symlink.
@@ -82,7 +99,7 @@ func (v *view) step(at string, onward bool) (e entry, target string, err error) 
 	if err != nil || !ok {
 		return entry{}, "", err
 	}
-	if e.mode == filemode.Symlink {
+	if e.isSymlink() {
 		data, err := v.files.read(at, e.id)
 		return e, string(data), err
 	}
@@ -119,7 +136,7 @@ func (w *linkWalk) entry(at, real string, e entry, above []string) error {
 	case e.mode == filemode.Submodule:
 		w.astray(at, toSubmodule)
 		return nil
-	case e.mode != filemode.Symlink:
+	case !e.isSymlink():
 		return w.visit(at, real, e)
 	}
 	target, e, to, err := w.view.resolve(real)

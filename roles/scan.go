@@ -143,48 +143,6 @@ func pairsOf(n *yaml.Node) func(yield func(string, *yaml.Node) bool) {
 	}
 }
 
-// roleList reads `roles:` of a play or `dependencies:` of a role: names, or mappings with role, name or src.
-func (s *scanner) roleList(n *yaml.Node) {
-	if n.Kind != yaml.SequenceNode {
-		s.facts.dynamic = s.facts.dynamic || (n.Kind == yaml.ScalarNode && n.Value != "")
-		return
-	}
-	for _, item := range n.Content {
-		s.roleName(resolveAlias(item))
-	}
-}
-
-// roleName reads a name, `name=x tasks_from=y`, or a mapping that holds it.
-func (s *scanner) roleName(n *yaml.Node) {
-	if n.Kind == yaml.MappingNode {
-		found := false
-		for key, value := range pairsOf(n) {
-			switch {
-			case key == "role" || key == "name" || (key == "src" && s.meta):
-				s.roleName(value)
-				found = true
-			case strings.HasSuffix(key, "_from"):
-				s.fromFile(value.Value)
-			}
-		}
-		s.facts.dynamic = s.facts.dynamic || !found
-		return
-	}
-	name := n.Value
-	for field := range strings.FieldsSeq(n.Value) {
-		if value, ok := strings.CutPrefix(field, "name="); ok {
-			name = strings.Trim(value, `'"`)
-		} else if key, value, ok := strings.Cut(field, "="); ok && strings.HasSuffix(key, "_from") {
-			s.fromFile(strings.Trim(value, `'"`))
-		}
-	}
-	if n.Kind != yaml.ScalarNode || strings.Contains(name, "{{") || strings.Contains(name, "{%") {
-		s.facts.dynamic = true
-		return
-	}
-	s.facts.roles = append(s.facts.roles, name)
-}
-
 // node walks tasks, blocks and arguments.
 func (s *scanner) node(n *yaml.Node, depth int) {
 	n = resolveAlias(n)
@@ -249,12 +207,6 @@ func (s *scanner) field(key string, value *yaml.Node, depth int) {
 	}
 }
 
-// fromFile reads the argument of tasks_from and its like: one of the files of the other role that are looked into with it,
-// unless it leads out of the directory, which only old versions of Ansible allow.
-func (s *scanner) fromFile(name string) {
-	s.facts.dynamic = s.facts.dynamic || strings.Contains(name, "..") || strings.HasPrefix(name, "/")
-}
-
 func (s *scanner) playbook(n *yaml.Node) {
 	if n.Kind != yaml.ScalarNode || strings.Contains(n.Value, "{{") {
 		s.facts.dynamic = true
@@ -263,60 +215,5 @@ func (s *scanner) playbook(n *yaml.Node) {
 	fields := strings.Fields(n.Value)
 	if len(fields) > 0 {
 		s.facts.books = append(s.facts.books, path.Join(s.from, fields[0]))
-	}
-}
-
-// loads reads the argument of an include: a file name, a list of them, or a mapping with file or dir.
-func (s *scanner) loads(n *yaml.Node, k usage) {
-	n = resolveAlias(n)
-	switch n.Kind {
-	case yaml.ScalarNode:
-		s.lookups(n.Value)
-		s.words(n.Value, true, k)
-		name := n.Value
-		if m := inlineFile().FindStringSubmatch(name); m != nil {
-			name = m[1] + m[2] + m[3]
-		}
-		if s.role != "" || !strings.Contains(name, "{{") { // outside roles, words knows the directory before an expression
-			s.refer(name, k)
-		}
-	case yaml.SequenceNode:
-		for _, item := range n.Content {
-			s.loads(item, k)
-		}
-	case yaml.MappingNode:
-		for key, value := range pairsOf(n) {
-			if key == "file" || key == "dir" || key == "_raw_params" {
-				s.loads(value, k)
-			}
-		}
-	}
-}
-
-// words collects what may be paths in one string. Inside a role, relative names stay in the role, which counts whole;
-// only those that leave it matter.
-func (s *scanner) words(text string, loaded bool, k usage) {
-	text = roleDir().ReplaceAllLiteralString(text, s.role)
-	text = playDir().ReplaceAllLiteralString(text, playbookMark)
-	if pathWords().MatchString(text) && expression().MatchString(text) {
-		s.facts.dynamic = true
-		return
-	}
-	text = expression().ReplaceAllLiteralString(text, unknownMark)
-	for _, word := range wordEnd().Split(text, -1) {
-		if word != "" && len(word) < 4096 {
-			s.mention(mention{word: word, loaded: loaded && s.role == "", kind: k})
-		}
-	}
-}
-
-// mention takes note of a word, relative to each directory that it may be relative to.
-func (s *scanner) mention(m mention) {
-	m.from = s.from
-	s.facts.paths = append(s.facts.paths, m)
-	if s.also != "" && s.also != s.from {
-		m.from, m.needed, m.loaded = s.also, false, false
-		m.inRole = true // or wherever else the first finds it
-		s.facts.paths = append(s.facts.paths, m)
 	}
 }
