@@ -91,6 +91,25 @@ func (f *fetcher) branch(rev string) (remote, branch string) {
 	return remote, branch
 }
 
+// BranchOf tells the branch of a name that begins with the name of a remote of this repository, such as upstream/main; any
+// other name is a branch's as it is.
+func (r *Repo) BranchOf(name string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	remotes, err := r.git.Remotes()
+	if err != nil {
+		return name
+	}
+	f := &fetcher{}
+	for _, remote := range remotes {
+		f.others = append(f.others, remote.Config().Name)
+	}
+	if remote, branch := f.branch(name); remote != "" {
+		return branch
+	}
+	return name
+}
+
 // Remote is the name of the remote that AllowFetch lets imgops fetch from; "" when there is none.
 func (r *Repo) Remote() string {
 	if r.fetch == nil {

@@ -86,6 +86,9 @@ func (j *ciJob) prepare(ctx context.Context) error {
 		return err
 	}
 	j.session = s
+	if j.event.OfRemote {
+		j.event.Branch = s.repo.BranchOf(j.event.Branch)
+	}
 	s.rewritten = j.ciOptions.rewritten
 	if j.listed, err = s.fleet.Select(j.names); err != nil {
 		return err

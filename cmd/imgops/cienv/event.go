@@ -50,6 +50,8 @@ type Event struct {
 	Name string `json:"name,omitempty"`
 	// Branch is the branch that is built; for a pull request its source. Without refs/heads/.
 	Branch string `json:"branch,omitempty"`
+	// OfRemote says that Branch may begin with the name of a remote and a slash, which only the clone can tell.
+	OfRemote bool `json:"-"`
 	// Base is the branch that a pull request is to be merged into. Without refs/heads/.
 	Base string `json:"base,omitempty"`
 	Tag  string `json:"tag,omitempty"`
@@ -119,7 +121,7 @@ func detectors() []detector {
 		{Drone, is("DRONE", "true"), drone},
 		{CodeBuild, is("CODEBUILD_BUILD_ID"), codebuild},
 		{TeamCity, is("TEAMCITY_VERSION"), teamcity},
-		{Jenkins, is("JENKINS_URL"), jenkins},
+		{Jenkins, isJenkins, jenkins},
 	}
 }
 

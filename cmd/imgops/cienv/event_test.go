@@ -61,7 +61,7 @@ func environ(t *testing.T, v vars) func(string) string {
 }
 
 func TestNoSystem(t *testing.T) {
-	for _, v := range []vars{{}, {"CI": "true"}, {"GITHUB_ACTIONS": "false"}, {"GITHUB_SHA": sha}} {
+	for _, v := range []vars{{}, {"CI": "true"}, {"GITHUB_ACTIONS": "false"}, {"GITHUB_SHA": sha}, {"JENKINS_HOME": "/var/jenkins_home"}, {"BUILD_NUMBER": "3"}} {
 		_, ok := cienv.Detect(environ(t, v))
 		require.False(t, ok)
 	}
@@ -77,6 +77,7 @@ func TestNestedSystems(t *testing.T) {
 		{vars{"CODEBUILD_BUILD_ID": "p:1", "GITLAB_CI": "true"}, cienv.GitLab},
 		{vars{"CODEBUILD_BUILD_ID": "p:1", "BUILDKITE": "true"}, cienv.Buildkite},
 		{vars{"CI": "woodpecker", "DRONE": "true"}, cienv.Woodpecker},
+		{vars{"JENKINS_HOME": "/var/jenkins_home", "TEAMCITY_VERSION": "2025.11", "BUILD_NUMBER": "3"}, cienv.TeamCity},
 		{vars{"JENKINS_URL": "https://ci.example.com/", "CODEBUILD_BUILD_ID": "p:1"}, cienv.CodeBuild},
 	}
 	for _, tt := range tests {

@@ -21,8 +21,32 @@ func jenkins(e env) Event {
 		ev.Kind, ev.Tag = Tag, e("TAG_NAME")
 	case e("BRANCH_NAME") != "":
 		ev.Branch = e("BRANCH_NAME")
-	default: // a job of one branch: GIT_BRANCH is origin/main
-		ev.Branch = strings.TrimPrefix(branch(e("GIT_BRANCH")), "origin/")
+	default: // not multibranch
+		ev.Branch, ev.OfRemote = jenkinsBranch(e("GIT_BRANCH"))
 	}
 	return ev
+}
+
+// isJenkins knows a build of a Jenkins that was not told its own URL, too: it leaves out JENKINS_URL, BUILD_URL and the like.
+// BUILD_TAG is jenkins-JOB_NAME-BUILD_NUMBER everywhere; JENKINS_HOME alone is also in a controller's own shells.
+func isJenkins(e env) bool {
+	return e("JENKINS_URL") != "" || strings.HasPrefix(e("BUILD_TAG"), "jenkins-") || e("JENKINS_HOME") != "" && e("BUILD_NUMBER") != ""
+}
+
+// jenkinsBranch reads GIT_BRANCH of a job that is not multibranch: as a rule origin/main, with the name of a remote that the
+// job's settings give; refs/remotes/origin/main from older versions of the plugin, and "detached" where the job builds a commit.
+func jenkinsBranch(ref string) (name string, ofRemote bool) {
+	if there, ok := strings.CutPrefix(ref, "refs/remotes/"); ok {
+		ref, ofRemote = there, true
+	}
+	if name, ok := strings.CutPrefix(ref, "origin/"); ok {
+		return name, false
+	}
+	if name, ok := strings.CutPrefix(ref, "refs/heads/"); ok {
+		return name, false
+	}
+	if ref == "detached" || ref == "HEAD" {
+		return "", false
+	}
+	return ref, ofRemote || strings.Contains(ref, "/")
 }

@@ -35,6 +35,21 @@ func TestJenkins(t *testing.T) {
 		})},
 		{"tag", job.with(vars{"BRANCH_NAME": "v1", "TAG_NAME": "v1"}), event(func(ev *cienv.Event) { ev.Kind, ev.Tag = cienv.Tag, "v1" })},
 		{"no multibranch", job.with(vars{"GIT_BRANCH": "origin/main"}), event(func(ev *cienv.Event) { ev.Branch = "main" })},
+		{"no multibranch, another remote", job.with(vars{"GIT_BRANCH": "upstream/main"}), event(func(ev *cienv.Event) { ev.Branch, ev.OfRemote = "upstream/main", true })},
+		{"no multibranch, a whole ref", job.with(vars{"GIT_BRANCH": "refs/remotes/origin/a/b"}), event(func(ev *cienv.Event) { ev.Branch = "a/b" })},
+		{"no multibranch, a whole ref of another remote", job.with(vars{"GIT_BRANCH": "refs/remotes/upstream/main"}),
+			event(func(ev *cienv.Event) { ev.Branch, ev.OfRemote = "upstream/main", true })},
+		{"no multibranch, a branch with a remote's name", job.with(vars{"GIT_BRANCH": "origin/upstream/main"}), event(func(ev *cienv.Event) { ev.Branch = "upstream/main" })},
+		{"no multibranch, a local branch", job.with(vars{"GIT_BRANCH": "refs/heads/main"}), event(func(ev *cienv.Event) { ev.Branch = "main" })},
+		{"no multibranch, a name", job.with(vars{"GIT_BRANCH": "main"}), event(func(ev *cienv.Event) { ev.Branch = "main" })},
+		{"a commit", job.with(vars{"GIT_BRANCH": "detached"}), event(func(*cienv.Event) {})},
+		{"no URL of its own", vars{"JENKINS_HOME": "/var/jenkins_home", "BUILD_TAG": "jenkins-fleet-PR-7-3", "BUILD_NUMBER": "3", "GIT_COMMIT": sha}.with(pull), func() cienv.Event {
+			ev := request(false)
+			ev.RunURL = ""
+			return ev
+		}()},
+		{"no build tag and no URL", vars{"JENKINS_HOME": "/var/jenkins_home", "JOB_NAME": "fleet", "BUILD_NUMBER": "3"},
+			cienv.Event{System: cienv.Jenkins, Kind: cienv.Push, RunID: "fleet-3"}},
 		{"no build tag", vars{"JENKINS_URL": "https://ci.example.com/", "JOB_NAME": "fleet", "BUILD_NUMBER": "3"},
 			cienv.Event{System: cienv.Jenkins, Kind: cienv.Push, RunID: "fleet-3"}},
 	})
