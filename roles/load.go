@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/filemode"
 )
 
 // Load reads the fleet at a commit, from Git's objects only. The error is a *ProblemsError when the fleet itself is
@@ -163,10 +164,30 @@ func (l *loading) content(name string) (data []byte, ok bool, err error) {
 	return data, true, err
 }
 
+// notAFile tells a problem where there is something else of that name than a regular file: to read it as one that is not
+// there would lose all that it is meant to say. more is another way out.
+func (l *loading) notAFile(name, more string) (p []Problem, wrong bool, err error) {
+	e, ok, err := l.fleet.view.root.lookup(name)
+	if err != nil || !ok || e.isFile() {
+		return nil, false, err
+	}
+	what, fix := "a directory", "move it away"
+	switch e.mode {
+	case filemode.Symlink:
+		what, fix = "a symbolic link, which is not followed", "put a copy of the file that it points to in its place"
+	case filemode.Submodule:
+		what = "a submodule"
+	}
+	return []Problem{{File: name, Line: 1, Column: 1, Message: name + " is " + what, Fix: fix + ", " + more}}, true, nil
+}
+
 func (l *loading) config(context.Context) error {
 	data, ok, err := l.content(configFile)
 	if err != nil {
 		return err
+	}
+	if p, wrong, err := l.notAFile(configFile, "or run `imgops init` for a new one"); err != nil || wrong {
+		return errors.Join(err, problemsError(p)) // without it nothing else can be judged
 	}
 	if !ok {
 		return fmt.Errorf("%s:1:1: %w in %s; run `imgops init` and commit what it writes, or name the fleet's directory with -C", configFile, ErrNoFleet, l.repo.root)
@@ -180,6 +201,11 @@ func (l *loading) config(context.Context) error {
 func (l *loading) lock(context.Context) error {
 	data, _, err := l.content(lockFile)
 	if err != nil {
+		return err
+	}
+	p, wrong, err := l.notAFile(lockFile, "or delete it, and run `imgops update`")
+	if err != nil || wrong {
+		l.problems = append(l.problems, p...)
 		return err
 	}
 	lock, problems := parseLock(data, lockFile)

@@ -141,6 +141,9 @@ func (a *app) newUpdate(ctx context.Context, o *updateOptions, names []string) (
 
 // mergeLock ends a merge conflict in imgops.lock.
 func (a *app) mergeLock(path string, dryRun bool) (merged bool, err error) {
+	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
+		return false, nil // loading the fleet says what is wrong
+	}
 	data, err := os.ReadFile(path)
 	if err != nil || dryRun {
 		return false, ignoreNotThere(err)
