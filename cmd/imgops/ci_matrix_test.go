@@ -191,19 +191,20 @@ func TestParentReady(t *testing.T) {
 		parent, own, want string
 	}{
 		{images.ActionBuild, images.ActionBuild, "its parent base has no image of digest 0123456789ab yet; level 0 has to run first: imgops ci --role base --level 0"},
-		{images.ActionVerify, images.ActionBuild, "image ami-1 of its parent base is not verified yet"},
+		{images.ActionVerify, images.ActionBuild, "image ami-1 of its parent base is not verified; level 0 has to run first: imgops ci --role base --level 0; where it has run, its verification failed, and that job says why"},
 		{images.ActionPromote, images.ActionBuild, ""},
 		{images.ActionNone, images.ActionBuild, ""},
 		{images.ActionBuild, images.ActionVerify, ""}, // it has its own image
 	}
+	nothingKnown := func(*roles.Role, string) string { return "" }
 	for _, tt := range tests {
-		err := parentReady(web, map[string]images.Decision{"base": {Action: tt.parent, Image: "ami-1"}, "web": {Action: tt.own}})
+		err := parentReady(web, map[string]images.Decision{"base": {Action: tt.parent, Image: "ami-1"}, "web": {Action: tt.own}}, nothingKnown)
 		if tt.want == "" {
 			require.NoError(t, err)
 			continue
 		}
 		require.ErrorContains(t, err, tt.want)
 	}
-	require.NoError(t, parentReady(base, map[string]images.Decision{"base": {Action: images.ActionBuild}}))
+	require.NoError(t, parentReady(base, map[string]images.Decision{"base": {Action: images.ActionBuild}}, nothingKnown))
 	require.Equal(t, []int{0, 1}, []int{level(base), level(web)})
 }
