@@ -83,7 +83,7 @@ func TestConverted(t *testing.T) {
 	r := convertedFleet(t)
 	clone := r.checkedOut(true)
 	require.Equal(t, "secret\n", readFile(t, clone.path("roles/web/files/s.key")))
-	require.Equal(t, "ns\n", clone.git("cat-file", "blob", "HEAD:roles/web/files/deep/er/é [x]*.key")[:0]+"ns\n")
+	require.Equal(t, "frperg", r.git("cat-file", "blob", "HEAD:roles/web/files/s.key"), "what is stored is another")
 	require.Contains(t, readFile(t, clone.path("roles/web/files/v.c")), "$Id: ")
 	want, wantTests := digests(r.load()), testsDigests(r.load())
 
@@ -180,8 +180,8 @@ func TestFilterMissing(t *testing.T) {
 	require.Contains(t, filterAdvice("git-crypt-ops"), "`git-crypt unlock`")
 }
 
-// TestFilterRuns: filters run where a checkout runs them, with the path of their file, also those of the protocol for
-// long-running ones, and from a file of settings that is included.
+// TestFilterRuns: filters run where a checkout runs them, with the path of their file, also from a file of settings that
+// is included.
 func TestFilterRuns(t *testing.T) {
 	r := convertedFleet(t)
 	r.git("config", "--remove-section", "filter.rot")
@@ -191,12 +191,13 @@ func TestFilterRuns(t *testing.T) {
 	require.NoError(t, os.Chmod(r.path("scripts/smudge"), 0o755))
 	f := r.load()
 	out := filepath.Join(t.TempDir(), "out")
+	t.Setenv("TMPDIR", t.TempDir())
 	require.NoError(t, f.Materialize(t.Context(), roleOf(t, f, "web"), out))
 	require.Equal(t, "roles/web/files/s.key in "+r.path(".git")+"\n", readFile(t, filepath.Join(out, "roles/web/files/s.key")))
 	require.NoFileExists(t, r.path(".git/info/attributes"))
-	leftovers, err := filepath.Glob(filepath.Join(os.TempDir(), "imgops-checkout-*", "nothing"))
+	left, err := os.ReadDir(os.TempDir())
 	require.NoError(t, err)
-	require.Empty(t, leftovers)
+	require.Empty(t, left, "what was made on the way is gone")
 }
 
 // TestConversionDigest: a digest changes with what decides how a file of the role is checked out, and with nothing else.
