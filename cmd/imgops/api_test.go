@@ -121,12 +121,18 @@ func (w *apiWorld) images() []images.Image {
 
 func (w *apiWorld) bakeRole(name string) string {
 	w.t.Helper()
+	return w.bakeAt(apiHome, name)
+}
+
+// bakeAt is bakeRole in another build location.
+func (w *apiWorld) bakeAt(at images.Location, name string) string {
+	w.t.Helper()
 	out, _ := w.do(exitDone, "show", name, "-o", "json")
 	role := decode[struct {
 		Digest      string `json:"digest"`
 		TestsDigest string `json:"tests_digest"`
 	}](w.t, out)
-	return w.box.Register(w.t, apiHome, images.Image{
+	return w.box.Register(w.t, at, images.Image{
 		Name: fmt.Sprintf("acme-%s-%s-%d", name, short(role.Digest), len(w.images())), Fleet: "acme", Role: name, Digest: role.Digest, Commit: w.git("rev-parse", "HEAD"), Run: "run-1",
 		BuiltAt: time.Now(), Verified: role.TestsDigest,
 	}).ID

@@ -192,6 +192,9 @@ func (j *ciJob) bring(ctx context.Context, list []*roles.Role) ([]outcome, surve
 		return nil, found, err
 	}
 	j.found = &found
+	if !j.promote {
+		j.noteUnreadable()
+	}
 	busy := all
 	if j.level >= 0 { // the parents are others' work
 		busy = list
@@ -200,6 +203,9 @@ func (j *ciJob) bring(ctx context.Context, list []*roles.Role) ([]outcome, surve
 		return nil, found, err
 	}
 	if j.promote {
+		if err := j.carryOver(ctx); err != nil {
+			return nil, found, err
+		}
 		if slices.ContainsFunc(busy, func(r *roles.Role) bool { return works(found.decisions[r.Name]) }) {
 			if err := j.requireMain(ctx, &found.view); err != nil {
 				return nil, found, err

@@ -96,7 +96,9 @@ func (j *ciJob) prepare(ctx context.Context) error {
 	if err := j.refuseNoLevel(); err != nil {
 		return err
 	}
-	return j.decide(ctx)
+	err = j.decide(ctx)
+	s.promotes = j.promote
+	return err
 }
 
 // refuseChanged refuses to promote where files of the fleet differ from the commit. They would not be promoted, for what

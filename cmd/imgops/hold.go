@@ -130,6 +130,9 @@ func (a *app) runRelease(ctx context.Context, name string) error {
 		if _, err := s.fleet.Select([]string{name}); err != nil {
 			return err
 		}
+		if err := s.refuseHeldElsewhere(ctx, name); err != nil {
+			return err
+		}
 		s.note("%s is not held", name)
 		return s.print([]images.Hold{}, table{})
 	}

@@ -32,10 +32,15 @@ func (a *app) runList(ctx context.Context, names []string, detailed bool) error 
 	if _, err := s.fleet.Select(names); err != nil {
 		return err
 	}
-	found, err := images.Defaults(ctx, s.clouds, s.query())
+	view, err := images.Look(ctx, s.clouds, s.query())
+	if err == nil {
+		err = s.addFormer(ctx, &view)
+	}
 	if err != nil {
 		return err
 	}
+	s.noteUnreadable()
+	found := view.Defaults(s.query())
 	if len(names) > 0 {
 		found = slices.DeleteFunc(found, func(d images.Default) bool { return !slices.Contains(names, d.Role) })
 	}

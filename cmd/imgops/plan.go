@@ -59,6 +59,7 @@ func (a *app) runPlan(ctx context.Context, o *planOptions, names []string) error
 	if err := g.Wait(); err != nil {
 		return err
 	}
+	s.noteUnreadable()
 	s.noteAncestors(list, found)
 	s.noteDirty()
 	a.warnFiles(s.fleet, list)

@@ -59,7 +59,7 @@ func (a *app) runPromote(ctx context.Context, o *promoteOptions, names []string)
 	if err != nil {
 		return err
 	}
-	s.withdraw, s.rewritten = o.withdraw, o.rewritten
+	s.withdraw, s.rewritten, s.promotes = o.withdraw, o.rewritten, true
 	list, err := s.fleet.Select(names)
 	if err != nil {
 		return err
@@ -176,6 +176,9 @@ func (s *session) planPromotion(ctx context.Context, seen *images.View, list []c
 	if err != nil || plan.Empty() {
 		return plan, err
 	}
+	if s.unreadable != nil {
+		return plan, s.unreadable
+	}
 	if err := s.requireMain(ctx, seen); err != nil {
 		return plan, err
 	}
@@ -184,6 +187,11 @@ func (s *session) planPromotion(ctx context.Context, seen *images.View, list []c
 
 // applyPromotion does what a plan says and records it. The ledger can keep it from beginning (checkLedger).
 func (s *session) applyPromotion(ctx context.Context, plan promoter.Plan) (promoter.Result, error) {
+	if !plan.Empty() {
+		if err := s.carryOver(ctx); err != nil {
+			return promoter.Result{Done: []promoter.Step{}, Left: []promoter.Left{}}, err
+		}
+	}
 	if names := moving(plan); len(names) > 0 {
 		if err := s.checkLedger(ctx, names); err != nil {
 			return promoter.Result{Done: []promoter.Step{}, Left: []promoter.Left{}}, err

@@ -24,10 +24,13 @@ type session struct {
 	early  *early // what was begun while the fleet was loaded; nil once it is used
 	ledger *recorder
 
-	again     map[string]bool // roles to build even where an image of the digest exists
-	rewritten bool            // promoted commits that are in no history any more are older than main's
-	mainKnown bool            // the name of main is more than the commit's own word (requireMain)
-	withdraw  bool            // promotions take images away from accounts that no target names any more
+	again      map[string]bool // roles to build even where an image of the digest exists
+	rewritten  bool            // promoted commits that are in no history any more are older than main's
+	promotes   bool            // what a survey says is promoted by: a commit that this clone lacks is fetched for it
+	former     *former         // whose holds and rejections have to be carried over; nil: none, or it is done
+	unreadable error           // the former build location cannot be read: nothing may be promoted
+	mainKnown  bool            // the name of main is more than the commit's own word (requireMain)
+	withdraw   bool            // promotions take images away from accounts that no target names any more
 }
 
 // open loads the fleet (the working tree, or a commit when rev is not empty), connects to the build account and
@@ -128,6 +131,9 @@ func (s *session) survey(ctx context.Context, list []*roles.Role) (survey, error
 	q.Copies = s.copyPlaces()
 	view, err := s.look(ctx, q)
 	if err != nil {
+		return survey{}, err
+	}
+	if err := s.addFormer(ctx, &view); err != nil {
 		return survey{}, err
 	}
 	var wanted []images.Wanted
