@@ -1,6 +1,7 @@
 package roles
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"path"
@@ -26,29 +27,58 @@ func (c *reacher) linkedRole(dir, role string, t *tree) {
 		c.err = err
 		return
 	}
+	links = slices.DeleteFunc(slices.Clone(links), func(l symlink) bool { return !mayBeRead(l.path) })
+	key, sure := c.linkedKey(role, t, links)
+	if len(links) == 0 || c.err != nil || sure && c.v.cache.quiet.has(key) {
+		return
+	}
 	l := &look{view: c.v, facts: &ansibleFacts{}, tree: t, role: role}
 	for _, link := range links {
-		at := path.Join(role, link.path)
-		if c.all || c.err != nil || !mayBeRead(link.path) {
-			continue
+		if c.err = c.linkedFiles(l, link.path); c.err != nil {
+			return
 		}
-		e, _, err := t.lookup(link.path)
-		if err == nil {
-			err = c.linked(l.facts, link.path, at, at, e, func(at, real string, e entry) error {
-				if k := kindOf(strings.TrimPrefix(at, role+"/")); k != asData {
-					return l.file(at, real, e, k)
-				}
-				return nil
-			})
+	}
+	if c.err = l.byTasks(); c.err != nil {
+		return
+	}
+	if sure && l.facts.quiet() {
+		c.v.cache.quiet.add(key)
+	}
+	c.follow(dir, role, l.facts)
+}
+
+// linkedKey holds all that the facts of linkedRole follow from: the role, and where its symlinks lead. It is not sure where
+// they lead to further symlinks, or astray.
+func (c *reacher) linkedKey(role string, t *tree, links []symlink) (key factsKey, sure bool) {
+	tops := bytes.Join(c.v.tops(), nil)
+	for _, link := range links {
+		real, e, to, err := c.v.resolve(path.Join(role, link.path))
+		var further []symlink
+		if err == nil && e.sub != nil {
+			further, err = c.v.symlinks(real, e.sub)
 		}
-		c.err = err
+		if err != nil || to != toEntry || e.mode == filemode.Submodule || len(further) > 0 {
+			c.err = err
+			return key, false
+		}
+		tops = append(tops, "\x00"+real+"\x00"+e.value()...)
 	}
-	if c.err == nil {
-		c.err = l.byTasks()
+	return factsKey{dir: "\x00linked " + role, id: t.id, tops: string(tops)}, true
+}
+
+// linkedFiles looks into what one symlink of a role leads to.
+func (c *reacher) linkedFiles(l *look, rel string) error {
+	e, _, err := l.tree.lookup(rel)
+	if err != nil {
+		return err
 	}
-	if c.err == nil {
-		c.follow(dir, role, l.facts)
-	}
+	at := path.Join(l.role, rel)
+	return c.linked(l.facts, rel, at, at, e, func(at, real string, e entry) error {
+		if k := kindOf(strings.TrimPrefix(at, l.role+"/")); k != asData {
+			return l.file(at, real, e, k)
+		}
+		return nil
+	})
 }
 
 // mayBeRead says whether Ansible may look into what a role has at a path, be it a file or a directory.

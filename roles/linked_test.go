@@ -225,3 +225,21 @@ func TestSymlinksUp(t *testing.T) {
 		})
 	}
 }
+
+// TestLinkedIsRemembered: what was found out about a file behind a symlink is not taken for what another one says.
+func TestLinkedIsRemembered(t *testing.T) {
+	files := fleetFiles()
+	files["shared/quiet.yml"] = "- debug: {msg: hello}\n"
+	files["roles/web/tasks/linked.yml"] = linkMark + "../../../shared/quiet.yml"
+	r := newSandboxRepo(t, nil)
+	r.writeLinks(withSuites(files))
+	r.commit()
+	require.Equal(t, digests(r.load()), digests(r.load()))
+	r.write("shared/quiet.yml", "- include_role: {name: '{{ x }}'}\n")
+	r.commit()
+	f := r.load()
+	require.Equal(t, ".", roleOf(t, f, "web").parts[0].path)
+	r.write("shared/quiet.yml", "- debug: {msg: hello}\n")
+	r.commit()
+	require.NotEqual(t, ".", roleOf(t, r.load(), "web").parts[0].path)
+}
