@@ -27,7 +27,8 @@ func (c *reacher) ansible(dir string) {
 		c.err = err
 		return
 	}
-	c.all, c.problems = c.all || common.all, append(c.problems, common.problems...)
+	c.everything(common.all, "%s", common.why)
+	c.problems = append(c.problems, common.problems...)
 	if !slices.Contains(c.common, common) {
 		c.common = append(c.common, common)
 	}
@@ -78,7 +79,7 @@ func (c *reacher) besideFiles(dir, name, p string, e entry) {
 		if k == asData {
 			return nil
 		}
-		data, err := c.v.files.read(real, e.id)
+		data, err := c.v.scanned(real, e.id)
 		if err != nil {
 			return err
 		}
@@ -96,7 +97,7 @@ func (c *reacher) besideFiles(dir, name, p string, e entry) {
 		s.scan(data, c.v.tops())
 		return nil
 	})
-	c.all = c.all || len(facts.books) > 0
+	c.everything(len(facts.books) > 0, "%s imports a playbook", p)
 	facts.books = nil
 	if c.err == nil {
 		c.follow(dir, "", facts)
@@ -136,7 +137,7 @@ func (c *reacher) config(file string) {
 		case key == "roles_path" && value == "roles", (key == "collections_path" || key == "collections_paths") && value == "collections":
 		case strings.HasSuffix(key, "_path"), strings.HasSuffix(key, "_paths"), strings.HasSuffix(key, "_plugins"), strings.HasSuffix(key, "_file"),
 			key == "library", key == "module_utils", key == "inventory", key == "playbook_dir":
-			c.all = true
+			c.everything(true, "%s sets %s", file, key)
 		}
 	}
 }

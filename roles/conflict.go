@@ -97,6 +97,9 @@ func (v *view) conflicts(p string, e entry, problems *[]Problem) error {
 		if !e.isFile() || !looksText(p) {
 			return nil
 		}
+		if _, clean := v.clean.Load(e.id); clean {
+			return nil
+		}
 		data, err := v.files.read(p, e.id)
 		if line := conflictLineOf(data); err == nil && line > 0 {
 			*problems = append(*problems, conflictProblem(p, data, line))

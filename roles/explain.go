@@ -91,19 +91,38 @@ func merged(a, b map[string]string) map[string]bool {
 
 func explainFiles(old, new *Role, via []string) []Change {
 	var trees [2]*tree
+	why := [2]string{old.everythingCounts(), new.everythingCounts()}
 	for i, r := range []*Role{old, new} {
 		if r == nil {
 			continue
 		}
 		t, err := r.recipeTree()
+		if old != nil && new != nil && why[0] != why[1] && (why[0] == "" || why[1] == "") {
+			t, err = r.fleet.view.all() // files that were there before are not new because they count now
+		}
 		if err != nil {
 			return []Change{{Component: "files", New: err.Error(), Via: via}}
 		}
 		trees[i] = t
 	}
-	return treeChanges("file ", "", trees[0], trees[1], via, func(p string, l, r *entry) []Change {
+	var out []Change
+	if why[0] != why[1] && old != nil {
+		out = append(out, Change{Component: AllFiles, Old: why[0], New: why[1], Via: via})
+	}
+	return append(out, treeChanges("file ", "", trees[0], trees[1], via, func(p string, l, r *entry) []Change {
 		return variableChanges(p, old, new, l, r, via)
-	})
+	})...)
+}
+
+// AllFiles is the component of a Change that tells why every file of the fleet counts for a role, or did.
+const AllFiles = "all files count"
+
+// everythingCounts gives the reason why every file of the fleet counts for the role; "" where only some do.
+func (r *Role) everythingCounts() string {
+	if r == nil || r.seen == nil || !r.seen.all {
+		return ""
+	}
+	return cmp.Or(r.seen.why, "it names something in a way that cannot be followed")
 }
 
 func explainTests(old, new *Role) []Change {

@@ -26,13 +26,12 @@ func (c *reacher) mention(dir, role string, m mention) {
 		word = word[:strings.LastIndex(word, "/")+1]
 	}
 	hit := c.lookUp(dir, role, word, m)
-	if strings.Contains(m.word, playbookMark) && path.Clean(word) == "." || m.needed && !hit {
-		c.all = true // the whole fleet by name, or a file that is found some other way
-	}
+	c.everything(strings.Contains(m.word, playbookMark) && path.Clean(word) == ".", "%s names the whole fleet", m.from)
+	c.everything(m.needed && !hit, "%s names %q, which is not there or is found some other way", m.from, word)
 	// An include outside a role whose file is not known: it may load anything.
-	c.all = c.all || (!hit && open && m.loaded)
+	c.everything(!hit && open && m.loaded, "an include in %s has a name that an expression makes", m.from)
 	// A path that climbs out of its role to a place that depends on an expression.
-	c.all = c.all || (!hit && open && strings.HasPrefix(word, "../"))
+	c.everything(!hit && open && strings.HasPrefix(word, "../"), "%s names a path above it that an expression makes", m.from)
 }
 
 // lookUp takes in what a name leads to, from every directory that it may be relative to. It says whether there is anything.
@@ -83,17 +82,17 @@ func (c *reacher) pattern(dir, role, word string, m mention) {
 			top, _, _ := strings.Cut(strings.TrimPrefix(p, strings.TrimPrefix(dir+"/", "./")), "/")
 			switch {
 			case p == ".." || strings.HasPrefix(p, "../"):
-				c.all = true
+				c.everything(true, "%s names files by the pattern %q", m.from, strings.ReplaceAll(word, unknownMark, "*"))
 			case role != "" && strings.HasPrefix(p, role+"/"):
 			case !matches(c.v.root, p):
 			case slices.Contains(besidePlaybook, top) && (m.kind <= asData || slices.Contains(lookedInto, top) && besideKind(top, p) == m.kind):
 				known = true // counts whole, and is looked into
 			default:
-				c.all = true
+				c.everything(true, "%s names files by the pattern %q", m.from, strings.ReplaceAll(word, unknownMark, "*"))
 			}
 		}
 	}
-	c.all = c.all || !known
+	c.everything(!known, "%s names files by the pattern %q", m.from, strings.ReplaceAll(word, unknownMark, "*"))
 }
 
 // word takes in a path if it exists. Words that happen to be the name of everything do not count.
@@ -151,7 +150,7 @@ func (c *reacher) outside(p, real string, e entry, k usage) {
 		if k == asData || k == byName && !looksText(at) {
 			return nil
 		}
-		data, err := c.v.files.read(real, e.id)
+		data, err := c.v.scanned(real, e.id)
 		if err != nil {
 			return err
 		}
@@ -176,7 +175,7 @@ func (c *reacher) outside(p, real string, e entry, k usage) {
 
 // included follows a file of tasks, or of variables, outside any role.
 func (c *reacher) included(p, real string, e entry, k usage) {
-	data, err := c.v.files.read(real, e.id)
+	data, err := c.v.scanned(real, e.id)
 	if err != nil {
 		c.err = err
 		return

@@ -1,6 +1,8 @@
 package roles
 
 import (
+	"cmp"
+	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -27,6 +29,7 @@ type reacher struct {
 	common  []*reacher      // what was found before, for every role alike: complete, and shared
 	visited map[string]bool // Ansible roles and playbooks
 	all     bool
+	why     string // all is set
 	err     error
 	// problems are mistakes in the files that were read.
 	problems []Problem
@@ -36,6 +39,13 @@ type reacher struct {
 
 func newReacher(v *view) *reacher {
 	return &reacher{v: v, asked: map[string]bool{}, absent: map[string]bool{}, found: map[string]entry{}, visited: map[string]bool{}}
+}
+
+// everything makes all files count where a reference cannot be followed, and remembers the first reason.
+func (c *reacher) everything(lost bool, why string, args ...any) {
+	if lost && !c.all {
+		c.all, c.why = true, fmt.Sprintf(why, args...)
+	}
 }
 
 // reach finds what decides a role's content among the files of the fleet.
@@ -231,11 +241,12 @@ func (c *reacher) ansibleRole(dir, name string) {
 			c.follow(dir, p, facts)
 			c.linkedRole(dir, p, e.sub)
 		} else {
-			c.all = true // a symlink: Ansible would follow it, and names in it are relative to two places
+			// Ansible would follow it, and names in it are relative to two places.
+			c.everything(true, "%s is a symlink", p)
 		}
 	}
 	if !known && strings.ContainsAny(name, "/") {
-		c.all = true // a path to a role that is found some other way
+		c.everything(true, "the Ansible role %q is found some other way", name)
 	}
 }
 
@@ -250,10 +261,10 @@ func (c *reacher) playbook(file string) {
 	}
 	e, _ := c.at(file)
 	if !e.isFile() {
-		c.all = true
+		c.everything(true, "the playbook %s is no file", file)
 		return
 	}
-	data, err := c.v.files.read(file, e.id)
+	data, err := c.v.scanned(file, e.id)
 	if err != nil {
 		c.err = err
 		return
@@ -265,7 +276,7 @@ func (c *reacher) playbook(file string) {
 
 // follow takes in what a playbook in dir, or an Ansible role applied by one, names.
 func (c *reacher) follow(dir, role string, facts *ansibleFacts) {
-	c.all = c.all || facts.dynamic
+	c.everything(facts.dynamic, "%s names something in a way that cannot be followed", cmp.Or(role, dir))
 	c.problems = append(c.problems, facts.problems...)
 	for _, m := range facts.paths {
 		c.mention(dir, role, m)

@@ -100,7 +100,7 @@ func (l *look) byTasks() error {
 
 // file adds what one file refers to. at is its path as Ansible sees it, real where it lies.
 func (l *look) file(at, real string, e entry, k usage) error {
-	data, err := l.view.files.read(real, e.id)
+	data, err := l.view.scanned(real, e.id)
 	if err != nil {
 		return err
 	}

@@ -23,6 +23,8 @@ type view struct {
 	whole *tree
 	// claimed are the paths that were looked through for merge conflicts.
 	claimed map[string]bool
+	// clean are the contents that were scanned and hold no merge conflict, so that they need not be read for that again.
+	clean sync.Map // plumbing.Hash -> nil
 
 	topsOnce sync.Once
 	topNames [][]byte
@@ -35,6 +37,15 @@ func newView(root *tree, content *files, cache *parseCache) *view {
 	v := &view{root: root, files: content, cache: cache, besides: map[string]*reacher{}}
 	v.reserve(0)
 	return v
+}
+
+// scanned reads a file for what it refers to.
+func (v *view) scanned(p string, id plumbing.Hash) ([]byte, error) {
+	data, err := v.files.read(p, id)
+	if err == nil && conflictLineOf(data) == 0 {
+		v.clean.Store(id, nil)
+	}
+	return data, err
 }
 
 // reserve makes room for what will be known of n roles.

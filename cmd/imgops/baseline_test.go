@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/imgops/imgops/roles"
 )
 
 const externalBase = "base: {owner: \"136693071363\", name: \"debian-12-amd64-*\"}\nverify: [{suite: default}]\n"
@@ -92,5 +94,18 @@ func (w *apiWorld) put(files map[string]string) {
 			continue
 		}
 		w.write(name, content)
+	}
+}
+
+// TestExplainedNames says what a new or deleted file or variable was.
+func TestExplainedNames(t *testing.T) {
+	for want, c := range map[string]roles.Change{
+		"var web.yml port is new: 8080":                      {Component: "var web.yml port", New: "8080"},
+		"file a is gone; it was 100644 abc":                  {Component: "file a", Old: "100644 abc"},
+		"base changed: a -> b (through base)":                {Component: "base", Old: "a", New: "b", Via: []string{"base"}},
+		"all files count, for x cannot be followed":          {Component: roles.AllFiles, New: "x cannot be followed"},
+		"all files count no more (before: it was a symlink)": {Component: roles.AllFiles, Old: "it was a symlink"},
+	} {
+		require.Equal(t, want, changeText(c))
 	}
 }

@@ -143,10 +143,14 @@ func changeText(c roles.Change) string {
 	switch {
 	case c.Component == "refresh" && c.New != "":
 		text = "refreshed with imgops update --refresh at " + c.New + " (before: " + cmp.Or(c.Old, "never") + ")"
+	case c.Component == roles.AllFiles && c.New != "":
+		text += ", for " + c.New
+	case c.Component == roles.AllFiles:
+		text += " no more (before: " + c.Old + ")"
 	case c.Old == "":
-		text += " is new"
+		text += " is new: " + shortValue(c.New)
 	case c.New == "":
-		text += " is gone"
+		text += " is gone; it was " + shortValue(c.Old)
 	default:
 		text += " changed: " + roles.Printable(shortValue(c.Old)) + " -> " + roles.Printable(shortValue(c.New))
 	}
