@@ -9,8 +9,8 @@ import (
 // TestExplainAllFiles: where a reference cannot be followed any more, the reason is told, and old files are not new.
 func TestExplainAllFiles(t *testing.T) {
 	for name, c := range map[string]struct{ tasks, why string }{
-		"a path that depends": {"- copy: {src: '../../../shared/{{ x }}.conf', dest: /x}\n", `roles/base/tasks names a path above it that an expression makes`},
-		"an expression":       {"- include_role: {name: '{{ x }}'}\n", `roles/base names something in a way that cannot be followed`},
+		"a role elsewhere": {"- include_role: {name: lib/common}\n", `the Ansible role "lib/common" is found some other way`},
+		"an expression":    {"- include_role: {name: '{{ x }}'}\n", `roles/base names something in a way that cannot be followed`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newSandboxRepo(t, fleetFiles())
