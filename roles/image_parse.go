@@ -216,6 +216,10 @@ func (p *imageParser) ignored(n *yaml.Node) {
 		if !ok {
 			return
 		}
+		if message, fix := neverIgnored(v); message != "" {
+			p.add(at(n), fmt.Sprintf("ignore pattern %q %s", v, message), fix)
+			return
+		}
 		if _, err := path.Match(v, "x"); err != nil || path.IsAbs(v) || path.Clean(v) == ".." || path.Clean(v) == "." {
 			p.add(at(n), fmt.Sprintf("ignore pattern %q cannot be read", v), "write a glob relative to the role's directory: README.md, docs, *.md")
 			return

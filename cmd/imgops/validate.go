@@ -39,6 +39,13 @@ func validateCommand(a *app) *cobra.Command {
 				return err
 			}
 			a.warnFiles(f, f.Roles)
+			overlooked, err := f.Overlooked()
+			if err != nil {
+				return err
+			}
+			for _, line := range overlooked {
+				fmt.Fprintln(a.Stderr, "warning: "+line)
+			}
 			type result struct {
 				Fleet string   `json:"fleet"`
 				Roles []string `json:"roles"` // parents before children
