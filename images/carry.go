@@ -34,7 +34,7 @@ func ReadKept(ctx context.Context, clients Clients, build Location, fleet string
 	if err != nil {
 		return Kept{}, err
 	}
-	own = append(own, found.removed...)
+	own = append(own, notThere(found.rejected, own)...)
 	Taint(own)
 	k := Kept{Holds: found.holds, Rejected: slices.DeleteFunc(own, func(img Image) bool { return img.Rejected == "" })}
 	k.Witness, err = ReadWitness(ctx, clients, build, fleet)
@@ -56,7 +56,7 @@ func Carry(ctx context.Context, clients Clients, build Location, fleet string, k
 		}
 	}
 	for _, img := range rejected {
-		if err := keepRejection(ctx, holds.pointers.api, img, time.Now()); err != nil {
+		if err := KeepRejection(ctx, clients, build, img, time.Now(), false); err != nil {
 			return err
 		}
 	}

@@ -188,11 +188,7 @@ func (c *Cleaner) clean(ctx context.Context, o Old) error {
 // removeImage removes an image. That it was rejected is kept.
 func (c *Cleaner) removeImage(ctx context.Context, api removalAPI, img Image) error {
 	if img.Rejected != "" && img.Location == c.Query.Build {
-		parameters, err := c.Clients.SSM(ctx, img.Location)
-		if err != nil {
-			return fmt.Errorf("connecting to SSM of %s: %w", img.Location, err)
-		}
-		if err := keepRejection(ctx, parameters, img, c.Clock()); err != nil {
+		if err := KeepRejection(ctx, c.Clients, c.Query.Build, img, c.Clock(), false); err != nil {
 			return err
 		}
 	}

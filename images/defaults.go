@@ -93,11 +93,23 @@ func (v View) Defaults(q Query) []Default {
 		if at.pointers == nil || !q.tagsKnown(loc, at, tags) {
 			continue
 		}
-		list = append(list, held(q.compare(loc, at, tags), v.Holds)...)
+		list = append(list, held(v.rejected(q.compare(loc, at, tags)), v.Holds)...)
 	}
 	slices.SortFunc(list, func(a, b Default) int {
 		return cmp.Or(cmp.Compare(a.Role, b.Role), cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region))
 	})
+	return list
+}
+
+// rejected says of defaults whose images are gone that they were rejected.
+func (v View) rejected(list []Default) []Default {
+	for i := range list {
+		for _, img := range v.Removed {
+			if d := &list[i]; img.ID != "" && d.Image == img.ID && d.Role == img.Role && d.Digest == "" {
+				d.Digest, d.Note = img.Digest, "rejected: "+img.Rejected
+			}
+		}
+	}
 	return list
 }
 

@@ -70,7 +70,7 @@ func (p *Pointers) All(ctx context.Context) (map[string]Pointer, error) {
 type parameters struct {
 	pointers map[string]Pointer // by role
 	holds    map[string]Hold    // by role; in the build location
-	removed  []Image            // of which only the rejections are kept; in the build location
+	rejected []Image            // whose rejections are kept; in the build location
 }
 
 // everything reads the fleet's parameters in the location.
@@ -90,7 +90,7 @@ func (p *Pointers) everything(ctx context.Context) (parameters, error) {
 				found.holds[role] = readHold(role, e)
 			}
 			if img, ok := readRejection(p.fleet, e); ok {
-				found.removed = append(found.removed, img)
+				found.rejected = append(found.rejected, img)
 			}
 		}
 	}

@@ -47,7 +47,7 @@ func Look(ctx context.Context, clients Clients, q Query) (View, error) {
 			defer mu.Unlock()
 			v.Pointers[loc], v.Seen[loc] = found.pointers, seen
 			if loc == q.Build {
-				v.Holds, v.Removed = found.holds, found.removed
+				v.Holds, v.Removed = found.holds, found.rejected
 			}
 			return nil
 		})
@@ -69,11 +69,12 @@ func Look(ctx context.Context, clients Clients, q Query) (View, error) {
 			found, err := lookAtHome(ctx, clients, q)
 			mu.Lock()
 			defer mu.Unlock()
-			v.Holds, v.Removed = found.holds, found.removed
+			v.Holds, v.Removed = found.holds, found.rejected
 			return err
 		})
 	}
 	err := each(ctx, len(work), func(ctx context.Context, i int) error { return work[i](ctx) })
+	v.Removed = notThere(v.Removed, v.Own[q.Build])
 	return v, errors.Join(err, v.addYoung(ctx, clients, q))
 }
 

@@ -64,7 +64,7 @@ func (n need) handed(v images.View, build images.Location) (*world, bool) {
 		}
 	}
 	w.own, w.pointers, w.seen, w.holds, w.whole = v.Own, v.Pointers, v.Seen, v.Holds, true
-	for _, img := range v.Own[build] {
+	for _, img := range slices.Concat(v.Removed, v.Own[build]) {
 		w.bases[img.ID] = img
 	}
 	return w, true
@@ -169,11 +169,13 @@ func (p *Promoter) readBases(ctx context.Context, reqs []Request, w *world) erro
 	if err != nil {
 		return err
 	}
+	gone := false
 	for len(ids) > 0 {
 		found, err := catalogue.Get(ctx, ids...)
 		if err != nil {
 			return err
 		}
+		gone = gone || slices.ContainsFunc(ids, func(id string) bool { return found[id].ID == "" })
 		ids = nil
 		for id, img := range found {
 			if _, known := w.bases[id]; known || img.Fleet != p.opts.Fleet {
@@ -185,7 +187,21 @@ func (p *Promoter) readBases(ctx context.Context, reqs []Request, w *world) erro
 			}
 		}
 	}
+	if gone { // it may have been rejected before it was removed
+		return p.readRejected(ctx, w)
+	}
 	return nil
+}
+
+// readRejected adds images to the bases that are gone, and that were rejected.
+func (p *Promoter) readRejected(ctx context.Context, w *world) error {
+	rejected, err := images.Rejections(ctx, p.clients, p.opts.Build, p.opts.Fleet)
+	for _, img := range rejected {
+		if _, there := w.bases[img.ID]; !there {
+			w.bases[img.ID] = img
+		}
+	}
+	return err
 }
 
 // tainted refuses an image whose base, or its base and so on, was rejected: also one that was being built meanwhile.

@@ -2,6 +2,7 @@ package promoter
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -20,7 +21,7 @@ type Rejected struct {
 }
 
 // Reject tags an image as rejected, with its copies, the images that were built on it, and their copies, so that none of
-// them is promoted again. The image is named by its id in any of the locations: those that hold images of the fleet,
+// them is promoted again. That outlasts the images: it is kept in the build location, too, by recipe. The image is named by its id in any of the locations: those that hold images of the fleet,
 // the build account's and, with own copies, the targets'. Where one of them is the default it stays so. Tagging again
 // changes nothing; a location that fails leaves the others done.
 func (p *Promoter) Reject(ctx context.Context, id, reason string, locations []images.Location, progress images.Progress) ([]Rejected, error) {
@@ -35,8 +36,9 @@ func (p *Promoter) Reject(ctx context.Context, id, reason string, locations []im
 	}
 	root := rootOf(all, all[at])
 	list := make([]Rejected, 0, len(all))
-	var work []func() error
-	for _, img := range family(all, root) {
+	var keep, work []func() error
+	kept := map[[2]string]bool{}
+	for _, img := range family(all, root) { // the build location's come first
 		why := images.TagText(reason)
 		if img.Role != root.Role || img.Digest != root.Digest {
 			why = images.TagText(images.RejectedBase(root.ID, reason))
@@ -46,11 +48,19 @@ func (p *Promoter) Reject(ctx context.Context, id, reason string, locations []im
 			r.Reason, r.Before = img.Rejected, true
 		}
 		list = append(list, r)
+		if recipe := [2]string{img.Role, img.Digest}; !kept[recipe] {
+			kept[recipe] = true
+			gone := img
+			gone.Rejected = r.Reason
+			keep = append(keep, func() error {
+				return images.KeepRejection(ctx, p.clients, p.opts.Build, gone, p.opts.Clock(), !r.Before)
+			})
+		}
 		if !r.Before {
 			work = append(work, func() error { return p.reject(ctx, img, why, progress) })
 		}
 	}
-	return list, p.parallel(work)
+	return list, errors.Join(p.parallel(keep), p.parallel(work))
 }
 
 func (p *Promoter) reject(ctx context.Context, img images.Image, why string, progress images.Progress) error {

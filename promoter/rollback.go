@@ -3,6 +3,7 @@ package promoter
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -47,6 +48,9 @@ func (p *Promoter) PlanRollback(ctx context.Context, back RollbackRequest, progr
 	}
 	if back.To != "" {
 		reqs[0].Image, err = r.named(w, p.opts.Build)
+		if errors.Is(err, images.ErrNotFound) {
+			err = p.gone(ctx, r, err)
+		}
 	} else {
 		reqs[0].Image, err = p.before(ctx, r, at, w)
 	}
@@ -110,6 +114,22 @@ func (r Request) named(w *world, build images.Location) (images.Image, error) {
 		return r.best(found, nil), nil
 	}
 	return images.Image{}, fmt.Errorf("digest %s is ambiguous: %s; give more of it", r.back.To, strings.Join(slices.Sorted(maps.Keys(digests)), ", "))
+}
+
+// gone refuses what --to names when that was rejected, and is there no more. For anything else it is notFound.
+func (p *Promoter) gone(ctx context.Context, r Request, notFound error) error {
+	rejected, err := images.Rejections(ctx, p.clients, p.opts.Build, p.opts.Fleet)
+	if err != nil {
+		return errors.Join(notFound, err)
+	}
+	to := strings.TrimPrefix(strings.ToLower(r.back.To), "sha256:")
+	for _, img := range rejected {
+		if img.Role == r.Role && (img.ID == to || strings.HasPrefix(strings.TrimPrefix(img.Digest, "sha256:"), to)) {
+			return r.refused(RuleRejected, fmt.Sprintf("name another with --to: imgops history %s lists them", r.Role),
+				"image %s of digest %s was rejected, and is gone: %s", img.ID, short(img.Digest), img.Rejected)
+		}
+	}
+	return notFound
 }
 
 // original finds the image of the build location that an image is, or is a copy of.

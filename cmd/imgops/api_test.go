@@ -121,11 +121,22 @@ func (w *apiWorld) images() []images.Image {
 
 func (w *apiWorld) bakeRole(name string) string {
 	w.t.Helper()
-	return w.bakeAt(apiHome, name)
+	return w.bakeOn(name, "")
+}
+
+// bakeOn is bakeRole of an image that was built on another one.
+func (w *apiWorld) bakeOn(name, base string) string {
+	w.t.Helper()
+	return w.bakeAs(apiHome, name, base)
 }
 
 // bakeAt is bakeRole in another build location.
 func (w *apiWorld) bakeAt(at images.Location, name string) string {
+	w.t.Helper()
+	return w.bakeAs(at, name, "")
+}
+
+func (w *apiWorld) bakeAs(at images.Location, name, base string) string {
 	w.t.Helper()
 	out, _ := w.do(exitDone, "show", name, "-o", "json")
 	role := decode[struct {
@@ -134,7 +145,7 @@ func (w *apiWorld) bakeAt(at images.Location, name string) string {
 	}](w.t, out)
 	return w.box.Register(w.t, at, images.Image{
 		Name: fmt.Sprintf("acme-%s-%s-%d", name, short(role.Digest), len(w.images())), Fleet: "acme", Role: name, Digest: role.Digest, Commit: w.git("rev-parse", "HEAD"), Run: "run-1",
-		BuiltAt: time.Now(), Verified: role.TestsDigest,
+		Base: base, BuiltAt: time.Now(), Verified: role.TestsDigest,
 	}).ID
 }
 

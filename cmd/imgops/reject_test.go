@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -134,4 +135,83 @@ func TestRejectedAndUnseen(t *testing.T) {
 		require.Equal(t, "rejected: CVE-2026-1", d.Note)
 		require.Equal(t, map[bool]images.Status{true: images.StatusDrifted, false: images.StatusCurrent}[d.Account == "333333333333"], d.Status)
 	}
+}
+
+// deregister removes an image by another hand than gc's.
+func (w *apiWorld) deregister(ids ...string) {
+	w.t.Helper()
+	api, err := w.box.EC2(w.t.Context(), apiHome)
+	require.NoError(w.t, err)
+	for _, id := range ids {
+		_, err = api.DeregisterImage(w.t.Context(), &ec2.DeregisterImageInput{ImageId: &id})
+		require.NoError(w.t, err)
+	}
+}
+
+// TestRejectionOutlastsImage removes rejected images with other tools: their recipe, and what was built on it, stays rejected,
+// for every command and in any clone, until somebody builds it on purpose.
+func TestRejectionOutlastsImage(t *testing.T) {
+	w := newAPIWorld(t)
+	w.write("roles/child/image.yaml", "base: {role: web}\nverify: [{suite: default}]\n")
+	w.write("roles/child/tests/default/true.sh", "#!/bin/sh\ntrue\n")
+	w.write("roles/child/tasks/main.yml", "- ansible.builtin.ping:\n")
+	w.commit("one")
+	good, goodChild := w.bake(), w.bakeOn("child", "")
+	w.do(exitDone, "ci", "--event", "push")
+	w.commit("two")
+	bad := w.bake()
+	child := w.bakeOn("child", bad)
+	w.do(exitDone, "ci", "--event", "push")
+	w.do(exitDone, "reject", bad, "--reason", "CVE-2026-1")
+	digest := map[string]string{}
+	for _, img := range w.images() {
+		digest[img.ID] = img.Digest
+	}
+	for range 2 { // the second time some are gone
+		w.do(exitRefused, "ci", "--event", "push")
+		w.deregister(bad)
+		bad, child = child, bad
+	}
+	w.git("commit", "-q", "--allow-empty", "-m", "Any merge")
+
+	out, _ := w.do(exitDone, "plan", "-o", "json")
+	for _, d := range decode[[]images.Decision](t, out) {
+		require.Equal(t, images.ActionNone, d.Action, d.Reason)
+		require.Contains(t, d.Reason, "CVE-2026-1")
+	}
+	before := len(w.images())
+	for _, command := range [][]string{{"ci", "--event", "push"}, {"ci", "--event", "push", "--role", "child"}, {"promote"}, {"promote", "child"}, {"build"}, {"verify"}} {
+		_, errs := w.do(exitRefused, command...)
+		require.Contains(t, errs, "refused (rejected): ", command)
+	}
+	require.Len(t, w.images(), before, "nothing was built")
+	for _, d := range w.defaults() {
+		require.Equal(t, []string{"drifted", "true"}, []string{string(d.Status), fmt.Sprint(strings.Contains(d.Note, "CVE-2026-1"))}, d.Note)
+		require.Equal(t, digest[d.Image], d.Digest)
+	}
+	for id, role := range map[string]string{bad: "web", child: "child"} {
+		for _, to := range []string{id, digest[id], strings.TrimPrefix(digest[id], "sha256:")[:10]} {
+			_, errs := w.do(exitRefused, "rollback", role, "--to", to, "--reason", "x")
+			require.Contains(t, errs, "rollback of "+role+" refused (rejected): image "+id+" of digest "+digest[id][7:15]+" was rejected, and is gone: ")
+		}
+	}
+	w.do(exitError, "rollback", "web", "--to", "ami-0123456789abcdef9", "--reason", "x")
+	w.do(exitDone, "rollback", "web", "--to", good, "--reason", "back")
+	w.do(exitDone, "rollback", "child", "--to", goodChild, "--reason", "back")
+	w.do(exitDone, "release", "web")
+	w.do(exitDone, "release", "child")
+	w.do(exitRefused, "ci", "--event", "push")
+
+	t.Log("an image that is built on what was rejected and is gone, and that nobody has tagged, is no way around it")
+	late := w.bakeOn("child", bad)
+	_, errs := w.do(exitRefused, "promote", "child")
+	require.Contains(t, errs, "is rejected: CVE-2026-1")
+	_, errs = w.do(exitRefused, "rollback", "child", "--to", late, "--reason", "x")
+	require.Contains(t, errs, "is rejected: CVE-2026-1")
+
+	t.Log("what is built of the recipe on purpose counts")
+	two := w.bake()
+	w.do(exitDone, "promote", "web")
+	out, _ = w.do(exitDone, "list", "web", "-o", "json")
+	require.Equal(t, two, decode[[]images.Default](t, out)[0].Image)
 }
