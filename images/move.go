@@ -24,7 +24,7 @@ func (m Move) String() string {
 	}
 	text += m.Role + " in fleet " + m.Fleet + ", digest " + m.Digest + ", main commit " + m.Commit
 	if m.Run != "" {
-		text += ", run " + strings.NewReplacer(" ", "-", ":", "-").Replace(m.Run)
+		text += ", run " + MoveRun(m.Run)
 	}
 	if m.Rollback {
 		text += ": " + strings.Join(strings.Fields(m.Reason), " ")
@@ -34,6 +34,9 @@ func (m Move) String() string {
 	}
 	return text
 }
+
+// MoveRun is the name of a run as a description has it.
+func MoveRun(run string) string { return strings.NewReplacer(" ", "-", ":", "-").Replace(run) }
 
 var moveForm = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^imgops: (default image|rollback) of role ([^ ,]+) in fleet ([^ ,]+), digest ([^ ,]*), main commit ([^ ,:]*)(?:, run ([^ :]+))?(?:: (.*))?$`)

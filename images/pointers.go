@@ -71,6 +71,7 @@ type parameters struct {
 	pointers map[string]Pointer // by role
 	holds    map[string]Hold    // by role; in the build location
 	rejected []Image            // whose rejections are kept; in the build location
+	intents  []Intent           // in the build location
 }
 
 // everything reads the fleet's parameters in the location.
@@ -91,6 +92,9 @@ func (p *Pointers) everything(ctx context.Context) (parameters, error) {
 			}
 			if img, ok := readRejection(p.fleet, e); ok {
 				found.rejected = append(found.rejected, img)
+			}
+			if isIntent(p.fleet, e) {
+				found.intents = append(found.intents, readIntent(e))
 			}
 		}
 	}

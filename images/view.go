@@ -22,6 +22,8 @@ type View struct {
 	// Removed are images of the build location that were rejected and are gone: what is known of them is their id, role,
 	// digest and rejection.
 	Removed []Image
+	// Intents are of runs that have not recorded yet what they do or did.
+	Intents []Intent
 }
 
 // lookParallel bounds the calls in flight. Locations are different accounts or Regions, so different rate limits.
@@ -47,7 +49,7 @@ func Look(ctx context.Context, clients Clients, q Query) (View, error) {
 			defer mu.Unlock()
 			v.Pointers[loc], v.Seen[loc] = found.pointers, seen
 			if loc == q.Build {
-				v.Holds, v.Removed = found.holds, found.rejected
+				v.Holds, v.Removed, v.Intents = found.holds, found.rejected, found.intents
 			}
 			return nil
 		})
@@ -69,7 +71,7 @@ func Look(ctx context.Context, clients Clients, q Query) (View, error) {
 			found, err := lookAtHome(ctx, clients, q)
 			mu.Lock()
 			defer mu.Unlock()
-			v.Holds, v.Removed = found.holds, found.rejected
+			v.Holds, v.Removed, v.Intents = found.holds, found.rejected, found.intents
 			return err
 		})
 	}

@@ -78,6 +78,9 @@ type Options struct {
 
 	Parallel int              // API calls in flight at most; 0 is 16
 	Clock    func() time.Time // nil is time.Now
+	// Moving, which may be nil, is told in the run's turn, before the first pointer moves, whose pointers are about to. Nothing
+	// moves when it fails.
+	Moving func(ctx context.Context, roles []string) error
 	// Patience is how long an image may take to become visible, to EC2's own reads and to the accounts that it was
 	// shared with; 0 is images.Unseen.
 	Patience time.Duration

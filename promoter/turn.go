@@ -41,12 +41,29 @@ func (a *applier) turn(ctx context.Context) (giveBack func()) {
 		giveBack = func() { a.returnTurn(ctx, lease) }
 		err = a.lookAgain(ctx, open)
 	}
+	if err == nil {
+		err = a.announce(ctx)
+	}
 	if err != nil {
 		for _, r := range open {
 			a.fail(r.Role, err)
 		}
 	}
 	return giveBack
+}
+
+// announce tells of the roles whose pointers still have to move.
+func (a *applier) announce(ctx context.Context) error {
+	var moving []string
+	for _, s := range a.steps {
+		if s.Action == ActionPointer && a.blocked(s) == nil && !slices.Contains(moving, s.Role) {
+			moving = append(moving, s.Role)
+		}
+	}
+	if a.opts.Moving == nil || len(moving) == 0 {
+		return nil
+	}
+	return a.opts.Moving(ctx, moving)
 }
 
 func (p *Promoter) takeTurn(ctx context.Context, commit string, progress images.Progress) (*images.KeptLease, error) {

@@ -192,7 +192,9 @@ func (j *ciJob) bring(ctx context.Context, list []*roles.Role) ([]outcome, surve
 		return nil, found, err
 	}
 	j.found = &found
-	if !j.promote {
+	if j.promote {
+		j.recover(ctx, found.view)
+	} else {
 		j.noteUnreadable()
 	}
 	busy := all

@@ -56,15 +56,26 @@ func (a *app) runDiff(ctx context.Context, role string, words []string, detailed
 	if r.off {
 		return &usageError{err: errors.New("imgops.yaml says `ledger: off`, and diff reads the ledger"), hint: "delete that line; images that are built from then on can be compared"}
 	}
+	r.look(ctx, role)
 	r.sync(ctx)
 	book, err := r.book(ctx, role)
 	if err != nil {
 		return err
 	}
+	r.warnLacking(ctx, r.seen.witness)
 	if emptyBook(book) {
 		return r.unknownRole(ctx, role)
 	}
+	if len(words) < 2 || slices.Contains(words, "default") {
+		if err := r.present(ctx, role, book); err != nil {
+			return err
+		}
+	}
 	one, two, err := pair(book, words)
+	if errors.Is(err, ledger.ErrNoEntry) && book.Now != "" && !book.Knows(book.Now) {
+		return fmt.Errorf("the default of role %s is %s, and the ledger has no record of that image, so it cannot be compared; imgops ci on main records what AWS tells of it, and what an image holds is recorded when it is built",
+			role, book.Now)
+	}
 	if err != nil {
 		return fmt.Errorf("role %s: %w; imgops history %s and imgops show %s list what there is", role, err, role, role)
 	}

@@ -44,7 +44,7 @@ func TestDoctorLedgerBranch(t *testing.T) {
 	w.do(exitDone, "hold", "web", "--reason", "freeze")
 	state := func() string { return w.git("--git-dir", bare, "for-each-ref") + w.witnessed(ledger.Branch) }
 	before := state()
-	requireWell(t, w.ledgerFindings(), "branch imgops-ledger of origin, 2 records")
+	requireWell(t, w.ledgerFindings(), "branch imgops-ledger of origin, 4 records")
 	w.built("ami-0aaaaaaaaaaaaaaaa")
 	requireWell(t, w.ledgerFindings(), "and 1 in ")
 	require.Equal(t, before, state())
@@ -52,7 +52,7 @@ func TestDoctorLedgerBranch(t *testing.T) {
 
 	fresh := &apiWorld{t: t, fleet: filepath.Join(t.TempDir(), "fresh"), box: w.box}
 	w.git("clone", "-q", "--depth=1", "file://"+bare, fresh.fleet)
-	requireWell(t, fresh.ledgerFindings(), "2 records")
+	requireWell(t, fresh.ledgerFindings(), "4 records")
 
 	t.Log("reset: only the build account knows")
 	tip := w.git("--git-dir", bare, "rev-parse", ledger.Branch)
@@ -99,7 +99,7 @@ func TestDoctorLedgerS3(t *testing.T) {
 	w.do(exitDone, "ci", "--event", "push")
 	w.do(exitDone, "hold", "web", "--reason", "freeze")
 	before := b.keys("")
-	requireWell(t, w.ledgerFindings(), "s3://acme-ledger/fleet/, 2 records")
+	requireWell(t, w.ledgerFindings(), "s3://acme-ledger/fleet/, 4 records")
 	require.Equal(t, before, b.keys(""))
 
 	saved := b.read(before[0])
@@ -109,7 +109,7 @@ func TestDoctorLedgerS3(t *testing.T) {
 	require.Contains(t, sick["ledger"].Detail, strings.TrimPrefix(before[0], "fleet/")+": not there as its log (log/0000000002.json) has it")
 	require.Contains(t, sick["ledger"].Detail, "begin the log anew: aws s3 rm --recursive s3://acme-ledger/fleet/log/ && aws ssm delete-parameter ")
 	b.write(before[0], saved)
-	requireWell(t, w.ledgerFindings(), "2 records")
+	requireWell(t, w.ledgerFindings(), "4 records")
 	b.remove(b.keys("")...)
 	require.Contains(t, w.ledgerFindings()["ledger"].Detail, "log/0000000002.json of its log is gone")
 }

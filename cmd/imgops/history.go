@@ -32,6 +32,8 @@ type past struct {
 	images.Event
 	Before string         `json:"before,omitempty"` // what the pointer named before; as far as the ledger tells
 	By     *ledger.Author `json:"by,omitempty"`     // from the ledger
+	// Recovered is who recorded it afterwards, of what AWS told, since the record of By was lost.
+	Recovered *ledger.Author `json:"recovered,omitempty"`
 	// Of the commit, as far as this clone has it: why a merge moved the default is what its author wrote.
 	Author  string `json:"author,omitempty"`
 	Subject string `json:"subject,omitempty"`
@@ -53,6 +55,7 @@ func (a *app) runHistory(ctx context.Context, name string) error {
 		if err != nil {
 			return err
 		}
+		r.warnLacking(ctx, s.noted)
 		if events, err = images.History(ctx, s.clouds, s.fleet.Config.Fleet, s.home, name, allLocations(s.fleet)); err != nil {
 			return err
 		}
@@ -65,7 +68,7 @@ func (a *app) runHistory(ctx context.Context, name string) error {
 	if err != nil {
 		return r.orUnknown(ctx, name, err)
 	}
-	list := r.explained(ctx, join(events, book.Events, images.Location{Account: r.config.Build.Account, Region: r.config.Build.Region}))
+	list := r.explained(ctx, doubted(events, join(events, book.Events, images.Location{Account: r.config.Build.Account, Region: r.config.Build.Region})))
 	if !slices.ContainsFunc(list, func(e past) bool { return e.Action != images.EventHold && e.Action != ledger.ActionRelease }) {
 		a.note("%s has never been promoted", name)
 	}
@@ -78,6 +81,9 @@ func historyTable(list []past) table {
 		action := e.Action
 		if e.Current && e.Action != images.EventHold {
 			action += " (now)"
+		}
+		if e.Recovered != nil {
+			action = strings.Replace(action+" (recovered)", ") (", ", ", 1)
 		}
 		t.add(when(&e.At), action, e.Account, e.Region, e.Image, short(e.Digest), shortCommit(e.Commit), e.person(), e.why())
 	}
@@ -112,13 +118,17 @@ func (e past) person() string {
 	return e.Who
 }
 
-// why is the reason that somebody gave, or what the commit is about and whose it is.
+// why is the reason that somebody gave, or what the commit is about and whose it is; and what became of the image.
 func (e past) why() string {
-	if e.Subject == "" {
-		return cmp.Or(e.Reason, e.Note)
+	text := e.Reason
+	if text == "" && e.Subject != "" {
+		name, _, _ := strings.Cut(e.Author, " <")
+		text = fmt.Sprintf("%s (%s)", e.Subject, name)
 	}
-	name, _, _ := strings.Cut(e.Author, " <")
-	return cmp.Or(e.Reason, e.Note, fmt.Sprintf("%s (%s)", e.Subject, name))
+	if text != "" && e.Note != "" {
+		text += "; "
+	}
+	return text + e.Note
 }
 
 // join adds to the events of SSM what the ledger tells of them, and those that SSM does not have (any more).
@@ -131,7 +141,7 @@ func join(events []images.Event, recorded []ledger.Event, home images.Location) 
 		for _, e := range expand(rec, home) {
 			if at := slices.IndexFunc(list, func(p past) bool { return p.Version > 0 && p.By == nil && same(p.Event, e.Event) }); at >= 0 {
 				p := &list[at]
-				p.Before, p.By, p.Reason = e.Before, e.By, cmp.Or(p.Reason, e.Reason)
+				p.Before, p.By, p.Recovered, p.Reason = e.Before, e.By, e.Recovered, cmp.Or(p.Reason, e.Reason)
 				p.Digest, p.Commit = cmp.Or(p.Digest, e.Digest), cmp.Or(p.Commit, e.Commit)
 				continue
 			}
@@ -160,7 +170,7 @@ func same(ssm, rec images.Event) bool {
 
 // expand makes a recorded event one for each pointer that it moved; one that moved none is told once.
 func expand(rec ledger.Event, home images.Location) []past {
-	e := past{By: &rec.By, Event: images.Event{
+	e := past{By: &rec.By, Recovered: rec.Recovered, Event: images.Event{
 		At: rec.At, Role: rec.Role, Account: home.Account, Region: home.Region, Action: rec.Action, Image: rec.Image, Digest: rec.Digest,
 		Commit: rec.Commit, Who: rec.By.String(), Reason: rec.Reason, Run: rec.By.Run,
 	}}

@@ -101,12 +101,13 @@ func (a *app) runHold(ctx context.Context, name, reason string) error {
 	if err != nil {
 		return err
 	}
+	s.intendBest(ctx, intent{Action: ledger.ActionHold, Reason: reason, Commit: hold.Commit, Roles: []string{name}})
 	var held *images.HeldError
 	switch err := holds.Create(ctx, hold); {
 	case errors.As(err, &held) && held.Hold.Reason == hold.Reason && held.Hold.Who == hold.Who:
 		hold = held.Hold // the same command again
 	case err != nil:
-		return err
+		return errors.Join(err, s.flush(ctx))
 	default:
 		s.recordHold(ctx, ledger.ActionHold, hold, reason)
 	}
@@ -122,19 +123,26 @@ func (a *app) runRelease(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
+	found, err := holds.Of(ctx, name)
+	if err != nil {
+		return err
+	}
+	if old, held := found[name]; held {
+		s.intendBest(ctx, intent{Action: ledger.ActionRelease, Commit: s.fleet.Revision.Commit, Roles: []string{name}, Hold: &old})
+	}
 	hold, ok, err := holds.Release(ctx, name)
 	if err != nil {
 		return err
 	}
 	if !ok {
 		if _, err := s.fleet.Select([]string{name}); err != nil {
-			return err
+			return errors.Join(err, s.flush(ctx))
 		}
 		if err := s.refuseHeldElsewhere(ctx, name); err != nil {
 			return err
 		}
 		s.note("%s is not held", name)
-		return s.print([]images.Hold{}, table{})
+		return errors.Join(s.print([]images.Hold{}, table{}), s.flush(ctx))
 	}
 	s.note("%s is released; what main wants is promoted by the next imgops ci on main, or by: imgops promote %s", name, name)
 	s.recordHold(ctx, ledger.ActionRelease, hold, "")

@@ -35,6 +35,9 @@ type recorder struct {
 	warned map[string]bool
 
 	witness *images.Witness // as the build account had it at first; nil until it is asked
+	synced  bool            // this run has seen the ledger as it is
+	intent  string          // the parameter that says what this run is about to do; "" when there is none
+	settled []string        // such parameters of other runs, of which everything is in the ledger or among what is kept
 }
 
 func newRecorder(repo *roles.Repo, config roles.Ledger) *recorder {
@@ -160,6 +163,7 @@ func (s *session) trustLedger(ctx context.Context) (ledger.Store, error) {
 	var rewritten *ledger.RewrittenError
 	switch {
 	case err == nil:
+		s.ledger.synced = true
 		return store, nil
 	case errors.As(err, &foreign), errors.As(err, &rewritten):
 		return nil, fmt.Errorf("nothing is promoted: %w", err)
@@ -182,6 +186,7 @@ func (s *session) requireLedger(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("nothing is promoted: imgops.yaml requires the ledger: %w", err)
 	}
+	s.ledger.synced = true
 	if len(problems) == 0 {
 		return nil
 	}

@@ -18,20 +18,25 @@ const flushTime = 2 * time.Minute
 // warning: the records stay where they are.
 func (s *session) flush(ctx context.Context) error {
 	r := s.ledger
-	if r.off() || r.spool.Empty() && len(r.errs) == 0 {
+	if r.off() {
 		return nil
 	}
 	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), flushTime, fmt.Errorf("it took longer than %s", flushTime))
 	defer cancel()
+	if r.spool.Empty() && len(r.errs) == 0 {
+		s.drop(ctx)
+		return nil
+	}
 	stop := s.log.beat()
 	defer stop()
 	s.log.say("ledger", "record", s.fleet.Config.Ledger.Store)
 	err := s.store(ctx)
 	s.log.done("ledger")
 	if err = errors.Join(append(r.errs, err)...); err == nil {
+		s.drop(ctx)
 		return nil
 	}
-	text := fmt.Sprintf("what was done is not in the ledger yet: %v; it is kept in %s, and goes along with the next run here", err, r.spool.Dir)
+	text := fmt.Sprintf("what was done is not in the ledger yet: %v; it is kept in %s, and goes along with the next run here; without this clone, the next run on %s records what AWS tells of it", err, r.spool.Dir, s.fleet.Config.Main)
 	var lacking *lackingError
 	if errors.As(err, &lacking) && len(r.errs) == 0 {
 		text = lacking.Error()

@@ -25,8 +25,10 @@ type reading struct {
 	off    bool
 	synced bool
 
-	unasked  error // why AWS was not asked, where it was not
-	unsynced error // why the ledger's remote was not asked, where it was not
+	seen     *glance // what AWS is asked meanwhile, where nobody has to wait for it; nil where it is not
+	unasked  error   // why AWS was not asked, where it was not
+	unsound  bool    // that it is no ledger, or was rewritten, was told
+	unsynced error   // why the ledger's remote was not asked, where it was not
 }
 
 // openReading opens the ledger of the fleet at hand, however broken its definitions are.
@@ -70,6 +72,7 @@ func (r *reading) sync(ctx context.Context) {
 	var foreign *ledger.ForeignError
 	switch err := r.ledger.Store.Sync(ctx); {
 	case errors.As(err, &rewritten), errors.As(err, &foreign):
+		r.unsound = true
 		fmt.Fprintf(r.Stderr, "warning: %v\n", err)
 	case err != nil:
 		r.unsynced = err

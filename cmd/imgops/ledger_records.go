@@ -75,16 +75,21 @@ func (s *session) recordImage(ctx context.Context, r *roles.Role, base, img imag
 	rec := ledger.Image{
 		About: s.about(r, img), Name: img.Name, Commit: img.Commit, Branch: img.Branch, Base: base.ID, BuiltAt: img.BuiltAt, By: s.by(ctx), Tools: tools,
 	}
+	describe(&rec, r)
+	s.ledger.keep(rec)
+	if inv != nil {
+		inv.About = rec.About
+		s.ledger.keep(*inv)
+	}
+}
+
+// describe adds what an image of the role's present digest is made of.
+func describe(rec *ledger.Image, r *roles.Role) {
 	if r.Parent != nil {
 		rec.BaseRole, rec.BaseDigest = r.Parent.Name, r.Parent.Digest
 	}
 	for _, c := range r.Components {
 		rec.Components = append(rec.Components, ledger.Component{Name: c.Name, Value: c.Value})
-	}
-	s.ledger.keep(rec)
-	if inv != nil {
-		inv.About = rec.About
-		s.ledger.keep(*inv)
 	}
 }
 

@@ -98,8 +98,8 @@ func TestLedgerInS3(t *testing.T) {
 	w.requireDefaults(one, "current")
 	require.Empty(t, w.recorded(bare))
 	require.Len(t, b.keys("events/web/"), 1)
-	require.Equal(t, []string{"fleet/log/0000000001.json"}, b.keys("log/"))
-	require.True(t, strings.HasPrefix(w.witnessed("s3://acme-ledger/fleet/"), "1:"))
+	require.Equal(t, []string{"fleet/log/0000000001.json", "fleet/log/0000000002.json"}, b.keys("log/"), "of the image before the promotion, and of that")
+	require.True(t, strings.HasPrefix(w.witnessed("s3://acme-ledger/fleet/"), "2:"))
 	out, errs := w.do(exitDone, "history", "web", "-o", "json")
 	require.Contains(t, out, `"by"`)
 	require.NotContains(t, errs, "warning")
@@ -108,7 +108,7 @@ func TestLedgerInS3(t *testing.T) {
 	before := w.box.Calls()
 	w.do(exitDone, "ci", "--event", "push")
 	require.Equal(t, before["GetParameter"], w.box.Calls()["GetParameter"])
-	require.Len(t, b.keys(""), 2)
+	require.Len(t, b.keys(""), 1+2+2)
 }
 
 // TestLedgerInS3Rewritten: somebody deletes or replaces objects of the ledger. A clone that knows nothing of it notices, and
@@ -131,7 +131,7 @@ func TestLedgerInS3Rewritten(t *testing.T) {
 			setting: bucketLedger, spoil: func(b *bucket) { b.remove(build, page) }, says: "log/0000000003.json of its log is gone", meant: true,
 		},
 		"all":           {setting: bucketLedger, spoil: func(b *bucket) { b.remove(b.keys("")...) }, says: "log/0000000003.json of its log is gone"},
-		"all, required": {setting: bucketRequired, spoil: func(b *bucket) { b.remove(b.keys("")...) }, says: "log/0000000003.json of its log is gone", meant: true},
+		"all, required": {setting: bucketRequired, spoil: func(b *bucket) { b.remove(b.keys("")...) }, says: "log/0000000005.json of its log is gone", meant: true},
 		"a build record is another": {setting: bucketLedger, says: "image.json: not there as its log", spoil: func(b *bucket) {
 			b.write(build, bytes.ReplaceAll(b.read(build), []byte("ami-0123"), []byte("ami-3210")))
 		}},
@@ -149,8 +149,9 @@ func TestLedgerInS3Rewritten(t *testing.T) {
 			two := w.merged("two")
 			w.do(exitDone, "ci", "--event", "push")
 			w.built("ami-0aaaaaaaaaaaaaaaa")
-			w.do(exitDone, "ci", "--event", "push") // stores it
-			require.True(t, strings.HasPrefix(w.witnessed("s3://acme-ledger/fleet/"), "3:"))
+			w.do(exitDone, "ci", "--event", "push")                                         // stores it
+			pages := map[string]string{bucketLedger: "3:", bucketRequired: "5:"}[c.setting] // a page before and one after each promotion
+			require.True(t, strings.HasPrefix(w.witnessed("s3://acme-ledger/fleet/"), pages))
 			saved := map[string][]byte{}
 			for _, key := range b.keys("") {
 				saved[key] = b.read(key)

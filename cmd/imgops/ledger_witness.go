@@ -43,9 +43,17 @@ func (s *session) readWitness(ctx context.Context) (images.Witness, error) {
 	return w, err
 }
 
+// noted is what the build account knows of the ledger, for warnLacking.
+func (s *session) noted(ctx context.Context) (images.Witness, bool) {
+	w, err := s.readWitness(ctx)
+	return w, err == nil
+}
+
 // forgetWitness is the command that accepts a ledger as it is.
-func (s *session) forgetWitness() string {
-	return fmt.Sprintf("aws ssm delete-parameter --region %s --name %s", s.home.Region, images.WitnessName(s.fleet.Config.Fleet))
+func (s *session) forgetWitness() string { return forgetWitness(s.home, s.fleet.Config.Fleet) }
+
+func forgetWitness(home images.Location, fleet string) string {
+	return fmt.Sprintf("aws ssm delete-parameter --region %s --name %s", home.Region, images.WitnessName(fleet))
 }
 
 // witnessTries is how often a run leaves its witness anew because another wrote at the same time.

@@ -68,6 +68,9 @@ func (a *app) runPromote(ctx context.Context, o *promoteOptions, names []string)
 	if err != nil {
 		return err
 	}
+	if !o.plan {
+		s.recover(ctx, found.view)
+	}
 	var chosen []candidate
 	for _, r := range list {
 		d := found.decisions[r.Name]
@@ -84,7 +87,7 @@ func (a *app) runPromote(ctx context.Context, o *promoteOptions, names []string)
 		chosen = append(chosen, candidate{r, d.Candidate})
 	}
 	if len(chosen) == 0 {
-		return a.print(promoter.Result{Done: []promoter.Step{}, Left: []promoter.Left{}}, table{Rows: [][]string{{"nothing to do"}}})
+		return errors.Join(a.print(promoter.Result{Done: []promoter.Step{}, Left: []promoter.Left{}}, table{Rows: [][]string{{"nothing to do"}}}), s.flush(ctx))
 	}
 	stop := s.log.beat()
 	defer stop()
@@ -93,6 +96,7 @@ func (a *app) runPromote(ctx context.Context, o *promoteOptions, names []string)
 		return err
 	}
 	if o.plan {
+		s.warnLedger(ctx)
 		return a.print(plan, planTable(plan))
 	}
 	result, err := s.applyPromotion(ctx, plan)
@@ -152,7 +156,7 @@ func (s *session) promoter() *promoter.Promoter {
 	}
 	return promoter.New(s.clouds, promoter.Options{
 		Fleet: s.fleet.Config.Fleet, Build: s.home, Run: s.run(), History: history{s.repo}, Accounts: accounts, Rewritten: s.rewritten,
-		Overtaken: s.overtakenNow,
+		Overtaken: s.overtakenNow, Moving: s.moving,
 	})
 }
 
@@ -193,10 +197,16 @@ func (s *session) applyPromotion(ctx context.Context, plan promoter.Plan) (promo
 		}
 	}
 	if names := moving(plan); len(names) > 0 {
-		if err := s.checkLedger(ctx, names); err != nil {
+		err := s.checkLedger(ctx, names)
+		if err == nil {
+			s.completeRecords(ctx, plan)
+			err = s.storeAhead(ctx, names)
+		}
+		if err != nil {
 			return promoter.Result{Done: []promoter.Step{}, Left: []promoter.Left{}}, err
 		}
 	}
+	s.moving = s.moves(ledger.ActionPromote, "")
 	result, err := s.promoter().Apply(ctx, plan, s.log.of("promote"))
 	s.recordMoves(ctx, ledger.ActionPromote, "", plan, result)
 	return result, err

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/imgops/imgops/images"
+	"github.com/imgops/imgops/images/ledger"
 	"github.com/imgops/imgops/promoter"
 )
 
@@ -48,8 +49,12 @@ func (a *app) runReject(ctx context.Context, id, reason string) error {
 	if err != nil {
 		return err
 	}
+	s.intendBest(ctx, intent{Action: ledger.ActionReject, Reason: reason, Commit: s.fleet.Revision.Commit})
 	rejected, err := s.promoter().Reject(ctx, id, reason, s.places(), s.log.of("reject"))
 	if err != nil {
+		if len(rejected) == 0 { // nothing was begun; else the next run on main records what was done
+			err = errors.Join(err, s.flush(ctx))
+		}
 		return err
 	}
 	out := rejection{rejected, []images.Default{}}

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/imgops/imgops/images"
+	"github.com/imgops/imgops/images/ledger"
 	"github.com/imgops/imgops/promoter"
 	"github.com/imgops/imgops/roles"
 )
@@ -53,13 +54,15 @@ func (a *app) runRetire(ctx context.Context, name, reason string) error {
 			Fix: fmt.Sprintf("remove roles/%s from %s first (and git fetch, if that was done elsewhere)", name, s.fleet.Config.Main),
 		}
 	}
-	if err := s.requireTraces(ctx, name); err != nil {
+	defaults, err := s.requireTraces(ctx, name)
+	if err != nil {
 		return err
 	}
 	who, err := s.who(ctx)
 	if err != nil {
 		return err
 	}
+	s.intendBest(ctx, intent{Action: ledger.ActionRetire, Reason: reason, Commit: main.Revision.Commit, Roles: []string{name}, Pointers: retiring(name, defaults)})
 	gone, err := s.promoter().Retire(ctx, promoter.Retirement{
 		Role: name, Commit: main.Revision.Commit, Locations: allLocations(s.fleet, main),
 		Note: time.Now().UTC().Format(time.RFC3339) + " " + who + ": " + reason,
@@ -75,20 +78,21 @@ func (a *app) runRetire(ctx context.Context, name, reason string) error {
 	return errors.Join(s.print(gone, t), err, s.flush(ctx))
 }
 
-// requireTraces ends the command for a name that was mistyped: a role that was there has a pointer, or images.
-func (s *session) requireTraces(ctx context.Context, name string) error {
+// requireTraces ends the command for a name that was mistyped: a role that was there has a pointer, or images. It gives the
+// defaults that it has seen, of any role.
+func (s *session) requireTraces(ctx context.Context, name string) ([]images.Default, error) {
 	defaults, err := images.Defaults(ctx, s.clouds, s.query())
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if slices.ContainsFunc(defaults, func(d images.Default) bool { return d.Role == name }) {
-		return nil
+		return defaults, nil
 	}
 	own, err := s.cat.OfRoles(ctx, s.fleet.Config.Fleet, name)
 	if err != nil || len(own) > 0 {
-		return err
+		return nil, err
 	}
-	return &usageError{err: fmt.Errorf("role %q has no pointer and no image in fleet %s", name, s.fleet.Config.Fleet), hint: "imgops list shows what there is to retire as orphan"}
+	return nil, &usageError{err: fmt.Errorf("role %q has no pointer and no image in fleet %s", name, s.fleet.Config.Fleet), hint: "imgops list shows what there is to retire as orphan"}
 }
 
 // allLocations are those of every target of the fleets.

@@ -65,6 +65,7 @@ func (a *app) runRollback(ctx context.Context, o *rollbackOptions, name string) 
 	}
 	stop := s.log.beat()
 	defer stop()
+	s.moving = s.moves(ledger.ActionRollback, o.reason)
 	p := s.promoter()
 	plan, err := p.PlanRollback(ctx, promoter.RollbackRequest{
 		Role: name, To: to, Reason: o.reason, Commit: s.fleet.Revision.Commit, Targets: s.targetsOf(list[0]), OnMain: s.commitOnMain,
@@ -76,6 +77,7 @@ func (a *app) runRollback(ctx context.Context, o *rollbackOptions, name string) 
 		return s.print(plan, planTable(plan))
 	}
 	// The hold comes before the pointers: a merge of this very moment would move them on.
+	s.intendBest(ctx, intent{Action: ledger.ActionRollback, Reason: o.reason, Commit: s.fleet.Revision.Commit, Roles: []string{name}})
 	hold, err := s.holdRollback(ctx, holds, old, name, o.reason, plan.Roles[0].Image)
 	if err != nil {
 		return err
@@ -85,6 +87,7 @@ func (a *app) runRollback(ctx context.Context, o *rollbackOptions, name string) 
 	if s.recordMoves(ctx, ledger.ActionRollback, o.reason, plan, result) == 0 && !hold.When.Equal(old.When) {
 		s.recordHold(ctx, ledger.ActionHold, hold, o.reason)
 	}
+	s.recoverLeft(ctx)
 	return errors.Join(s.print(result, resultTable(result)), err, s.flush(ctx))
 }
 

@@ -31,6 +31,8 @@ type session struct {
 	unreadable error           // the former build location cannot be read: nothing may be promoted
 	mainKnown  bool            // the name of main is more than the commit's own word (requireMain)
 	withdraw   bool            // promotions take images away from accounts that no target names any more
+
+	moving func(context.Context, []string) error // promoter.Options.Moving
 }
 
 // open loads the fleet (the working tree, or a commit when rev is not empty), connects to the build account and

@@ -131,6 +131,7 @@ func (a *app) showImage(ctx context.Context, id string) error {
 		if err != nil {
 			return err
 		}
+		r.warnLacking(ctx, s.noted)
 		found, err := s.cat.Get(ctx, id)
 		if err != nil {
 			return err
@@ -266,6 +267,8 @@ func (a *app) showRole(ctx context.Context, what string) error {
 		if err != nil {
 			return err
 		}
+		r.sync(ctx)
+		r.warnLacking(ctx, s.noted)
 		return s.showRole(ctx, list[0])
 	})
 	if err != nil {

@@ -24,9 +24,12 @@ func (b *Book) Find(id string) (Image, bool) {
 }
 
 // Defaults lists the images that were the role's default, by their ids in the build location: the present one first, each
-// once. A role that was retired has no present one, but it had some.
+// once. A role that was retired has no present one, but it had some. What Now says goes before what was recorded.
 func (b *Book) Defaults() []string {
 	var ids []string
+	if b.Now != "" {
+		ids = append(ids, b.Now)
+	}
 	for _, e := range b.Events {
 		if (e.Action == ActionPromote || e.Action == ActionRollback) && e.Image != "" && !slices.Contains(ids, e.Image) {
 			ids = append(ids, e.Image)
@@ -154,4 +157,10 @@ func (b *Book) begins(hex string) (Image, error) {
 		return found[0], nil
 	}
 	return Image{}, fmt.Errorf("%s is ambiguous: digests %s; give more of it, or an image id", hex, strings.Join(slices.Sorted(maps.Keys(digests)), ", "))
+}
+
+// Knows says that the ledger has a record of an image, or of the one that it is a copy of.
+func (b *Book) Knows(id string) bool {
+	_, ok := b.Find(id)
+	return ok
 }

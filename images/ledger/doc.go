@@ -8,6 +8,9 @@
 //	images/ROLE/DIGEST/IMAGE/verification-TIME-ID.json  one verification, with its report
 //	events/ROLE/TIME-ACTION-ID.json                   a promotion, rollback, hold, release, rejection or retirement
 //
+// A record that was lost with the run that should have left it is made afterwards, of what AWS tells, by whoever finds that
+// (cmd/imgops); it names its maker as `recovered`, and gives way to the run's own where both are there (recovered.go).
+//
 // record.go has the format, encode.go writes it (the same record is always the same bytes, a line per package, file and
 // service, so that Git's deltas are small) and decode.go reads it back, trusting nothing.
 //

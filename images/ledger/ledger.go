@@ -27,7 +27,9 @@ type Book struct {
 	Verifications []Verification // newest first
 	Events        []Event        // newest first
 	Problems      []Problem
-	Others        map[string]int // how many entries are of another fleet that has a role of the same name
+	// Now is the image, of the build location, that is the default as whoever asked AWS knows; "" where nobody did.
+	Now    string
+	Others map[string]int // how many entries are of another fleet that has a role of the same name
 
 	inventories map[string]string // path by image id
 	ledger      Ledger
@@ -40,10 +42,16 @@ func (l Ledger) Book(ctx context.Context, role string) (*Book, error) {
 	}
 	b := &Book{Others: map[string]int{}, inventories: map[string]string{}, ledger: l}
 	err := l.each(ctx, []string{imageTree + "/" + role + "/", eventTree + "/" + role + "/"}, b)
+	b.sort()
+	return b, err
+}
+
+// sort puts the newest first, and leaves out what is told twice.
+func (b *Book) sort() {
 	slices.SortStableFunc(b.Images, func(x, y Image) int { return cmp.Or(y.BuiltAt.Compare(x.BuiltAt), cmp.Compare(x.Image, y.Image)) })
 	slices.SortStableFunc(b.Verifications, func(x, y Verification) int { return y.At.Compare(x.At) })
 	slices.SortStableFunc(b.Events, func(x, y Event) int { return y.At.Compare(x.At) })
-	return b, err
+	b.Events = once(b.Events)
 }
 
 // each reads the entries below the prefixes into the book.

@@ -75,6 +75,8 @@ type Image struct {
 	By         Author            `json:"by"`
 	Tools      map[string]string `json:"tools,omitempty"` // name to version: imgops, ansible-core, ...
 	Components []Component       `json:"components"`
+	// Recovered is who made this record afterwards, of the image's tags, since that of the build was lost.
+	Recovered *Author `json:"recovered,omitempty"`
 }
 
 // Inventory is what the machine held when it was captured.
@@ -120,6 +122,7 @@ type Verification struct {
 	At          time.Time       `json:"at"`
 	By          Author          `json:"by"`
 	Report      json.RawMessage `json:"report"` // as `imgops verify -o json` prints it
+	Recovered   *Author         `json:"recovered,omitempty"`
 }
 
 // Pointer is what a role's pointer named in one location, before and after an event. "" is none.
@@ -144,6 +147,8 @@ type Event struct {
 	Digest  string    `json:"digest,omitempty"`
 	Image   string    `json:"image,omitempty"` // in the build location
 	Partial bool      `json:"partial,omitempty"`
+	// Recovered is who made this record afterwards, of what AWS keeps of it, since the one of By was lost.
+	Recovered *Author `json:"recovered,omitempty"`
 	// Pointers are those that the event is about: moved ones, or for hold, release and reject those that stay.
 	Pointers []Pointer `json:"pointers"`
 }
