@@ -40,6 +40,7 @@ func (r *Repo) AllowFetch(say func(string)) {
 	for _, remote := range remotes {
 		names = append(names, remote.Config().Name)
 	}
+	slices.Sort(names) // go-git gives them in any order
 	at := slices.Index(names, r.remoteOf(names))
 	if at < 0 {
 		r.unchosen = names
