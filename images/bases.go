@@ -115,9 +115,23 @@ func BaseWarning(img Image, known bool, now time.Time, maxAge time.Duration) str
 	case img.deprecatedBy(now):
 		return "is deprecated since " + img.Deprecated.Format(time.DateOnly)
 	case maxAge > 0 && !img.Created.IsZero() && age > maxAge:
-		return fmt.Sprintf("is %d days old (made on %s), and max_base_age is %s", int(age.Hours()/24), img.Created.Format(time.DateOnly), days(maxAge))
+		return fmt.Sprintf("is %s old (made on %s), and max_base_age is %s", ageText(age), img.Created.Format(time.DateOnly), days(maxAge))
 	}
 	return ""
+}
+
+// ageText says how old something is: in days, or where that says nothing, in hours or minutes.
+func ageText(age time.Duration) string {
+	const day = 24 * time.Hour
+	switch {
+	case age >= 2*day:
+		return fmt.Sprintf("%d days", age/day)
+	case age >= 2*time.Hour:
+		return fmt.Sprintf("%d hours", age/time.Hour)
+	case age >= 2*time.Minute:
+		return fmt.Sprintf("%d minutes", age/time.Minute)
+	}
+	return fmt.Sprintf("%d seconds", age/time.Second)
 }
 
 // days writes a duration as people say it.

@@ -151,10 +151,13 @@ func TestBaseWarning(t *testing.T) {
 		maxAge time.Duration
 	}{
 		"": {img: base(func(i *Image) { i.Deprecated = now.Add(day) }), maxAge: 40 * day},
-		"is gone, or no longer shared with the build account":              {gone: true},
-		"is disabled, not available":                                       {img: base(func(i *Image) { i.State = "disabled" })},
-		"is deprecated since 2026-05-31":                                   {img: base(func(i *Image) { i.Deprecated = now.Add(-day) })},
-		"is 40 days old (made on 2026-04-22), and max_base_age is 30 days": {img: base(func(*Image) {}), maxAge: 30 * day},
+		"is gone, or no longer shared with the build account":                {gone: true},
+		"is disabled, not available":                                         {img: base(func(i *Image) { i.State = "disabled" })},
+		"is deprecated since 2026-05-31":                                     {img: base(func(i *Image) { i.Deprecated = now.Add(-day) })},
+		"is 40 days old (made on 2026-04-22), and max_base_age is 30 days":   {img: base(func(*Image) {}), maxAge: 30 * day},
+		"is 30 hours old (made on 2026-05-30), and max_base_age is 1h0m0s":   {img: base(func(i *Image) { i.Created = now.Add(-30 * time.Hour) }), maxAge: time.Hour},
+		"is 90 minutes old (made on 2026-05-31), and max_base_age is 1h0m0s": {img: base(func(i *Image) { i.Created = now.Add(-90 * time.Minute) }), maxAge: time.Hour},
+		"is 7 seconds old (made on 2026-05-31), and max_base_age is 1ns":     {img: base(func(i *Image) { i.Created = now.Add(-7 * time.Second) }), maxAge: 1},
 	} {
 		require.Equal(t, want, BaseWarning(c.img, !c.gone, now, c.maxAge))
 	}

@@ -64,8 +64,11 @@ func (a *app) runUpdate(ctx context.Context, o *updateOptions, names []string) e
 	if err != nil {
 		return err
 	}
+	var unresolved error // of bases; the others are pinned all the same
 	if len(names) > 0 || len(o.refresh) == 0 && !u.merged || u.lacks() {
-		if err := u.resolve(ctx); err != nil {
+		if err := u.resolve(ctx); errors.Is(err, images.ErrNotFound) {
+			unresolved = err
+		} else if err != nil {
 			return err
 		}
 	}
@@ -80,7 +83,7 @@ func (a *app) runUpdate(ctx context.Context, o *updateOptions, names []string) e
 	if err := u.print(); err != nil {
 		return err
 	}
-	if err := u.writePullRequest(); err != nil {
+	if err := errors.Join(u.writePullRequest(), unresolved); err != nil {
 		return err
 	}
 	if o.detailedExit && (u.merged || u.report.Changed || len(u.report.Changes) > 0 || len(u.report.Refreshed) > 0) {
@@ -105,6 +108,9 @@ func (u *update) writePullRequest() error {
 
 func (a *app) newUpdate(ctx context.Context, o *updateOptions, names []string) (*update, error) {
 	repo, err := a.openRepo(ctx)
+	if errors.Is(err, roles.ErrUnbornBranch) { // a fleet's first commit had best have its lock
+		repo, err = roles.OpenWorktree(ctx, a.set.Dir)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -191,14 +197,11 @@ func (u *update) resolve(ctx context.Context) error {
 		}
 	}
 	resolved, err := resolveBases(ctx, clients, u.fleet.Config, asked)
-	if err != nil {
-		return err
-	}
 	for _, key := range slices.Sorted(maps.Keys(resolved)) {
 		u.report.change(u.lock, resolved[key], u.fleet)
 		u.lock.Set(resolved[key])
 	}
-	return nil
+	return err
 }
 
 // write brings both locks up to date; they can be one file.
@@ -243,7 +246,8 @@ func (u *update) save(path string, l roles.Lock) (changed bool, _ error) {
 	return changed, nil
 }
 
-// resolveBases finds the newest image of each external base, by key.
+// resolveBases finds the newest image of each external base, by key. Of those that there is no image for the error tells,
+// which is images.ErrNotFound; the others are found all the same. With any other error there are none.
 func resolveBases(ctx context.Context, clients images.Clients, c roles.Config, asked map[string]roles.External) (map[string]roles.LockedBase, error) {
 	if len(asked) == 0 {
 		return nil, nil
@@ -258,16 +262,22 @@ func resolveBases(ctx context.Context, clients images.Clients, c roles.Config, a
 		return nil, err
 	}
 	out, exact := map[string]roles.LockedBase{}, map[string]images.BaseName{}
-	for key, name := range names {
+	var missing []error
+	for _, key := range slices.Sorted(maps.Keys(names)) {
+		name := names[key]
 		img, ok := newest[key]
 		if !ok {
-			return nil, fmt.Errorf("resolving the base of role %s: %w: there is no available %s in %s; correct owner and name in %s",
-				asked[key].Role, images.ErrNotFound, name, home.Region, "roles/"+asked[key].Role+"/image.yaml")
+			missing = append(missing, fmt.Errorf("resolving the base of role %s: %w: there is no available %s in %s; correct owner and name in %s",
+				asked[key].Role, images.ErrNotFound, name, home.Region, "roles/"+asked[key].Role+"/image.yaml"))
+			continue
 		}
 		out[key] = roles.LockedBase{Key: key, Image: img.Name, Created: img.Created, IDs: map[string]string{home.Region: img.ID}}
 		exact[key] = images.BaseName{Owner: name.Owner, Pattern: images.Exactly(img.Name), Architecture: name.Architecture}
 	}
-	return out, pinElsewhere(ctx, clients, home, c, out, exact)
+	if err := pinElsewhere(ctx, clients, home, c, out, exact); err != nil {
+		return nil, err
+	}
+	return out, errors.Join(missing...)
 }
 
 // pinElsewhere adds the ids of the images of the same names in the Regions of the targets. A Region that has none yet
