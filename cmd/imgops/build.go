@@ -112,6 +112,9 @@ func (w *worker) external(ctx context.Context, r *roles.Role) (images.Image, err
 
 // build bakes one role. Runs that want the same digest at once share one bake; what is on a developer's disk is his own.
 func (w *worker) build(ctx context.Context, r *roles.Role, base images.Image) (images.Image, error) {
+	if err := w.requireMachines(ctx); err != nil {
+		return images.Image{}, err
+	}
 	if r.Dirty {
 		return w.bake(ctx, r, base)
 	}

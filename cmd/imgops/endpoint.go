@@ -27,7 +27,22 @@ type sandboxEndpoint struct {
 	URL string
 	// Dir is where the sandbox keeps its state; the pins of external bases are kept there, because the committed
 	// imgops.lock is about AWS.
-	Dir string
+	Dir      string
+	Machines string // the driver of its machines; none: nothing runs
+}
+
+// errNoMachines says that work that takes machines is asked of a sandbox without.
+var errNoMachines = errors.New("this sandbox has no machines")
+
+// requireMachines refuses what would wait for a machine in a sandbox where instances change their state and nothing runs.
+func (a *app) requireMachines(ctx context.Context) error {
+	box, err := a.sandbox(ctx)
+	if err != nil || box == nil || box.Machines != "none" {
+		return err
+	}
+	flag := (&sandboxHome{name: filepath.Base(box.Dir)}).flag()
+	return fmt.Errorf("%w: it was started with --machines none, so instances change their state there and nothing runs; for one with machines: "+
+		"imgops sandbox reset%s && imgops sandbox up%s --machines auto (reset forgets what is in it), or take another one: imgops sandbox up --name NAME --machines auto", errNoMachines, flag, flag)
 }
 
 // sandbox says whether this run talks to a sandbox: one that is named by --sandbox, or one that answers at a loopback
@@ -48,7 +63,7 @@ func (a *app) findSandbox(ctx context.Context) (*sandboxEndpoint, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &sandboxEndpoint{URL: s.URL, Dir: home.dir}, nil
+		return &sandboxEndpoint{URL: s.URL, Dir: home.dir, Machines: s.Driver}, nil
 	}
 	endpoint := a.Getenv("AWS_ENDPOINT_URL")
 	if u, err := url.Parse(endpoint); err != nil || !loopback(u.Hostname()) {
@@ -58,7 +73,7 @@ func (a *app) findSandbox(ctx context.Context) (*sandboxEndpoint, error) {
 	var refused *net.OpError
 	switch {
 	case err == nil:
-		return &sandboxEndpoint{URL: endpoint, Dir: s.Dir}, nil
+		return &sandboxEndpoint{URL: endpoint, Dir: s.Dir, Machines: s.Machines}, nil
 	case errors.As(err, &refused):
 		return nil, fmt.Errorf("nothing listens at AWS_ENDPOINT_URL, %s; start the sandbox: imgops sandbox up, or unset the variable: %w", endpoint, err)
 	}

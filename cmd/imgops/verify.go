@@ -172,6 +172,9 @@ func (t *tester) unmark(ctx context.Context, r *roles.Role, img images.Image, er
 }
 
 func (t *tester) test(ctx context.Context, r *roles.Role, img images.Image) (verifier.Report, error) {
+	if err := t.requireMachines(ctx); err != nil {
+		return verifier.Report{}, err
+	}
 	dir, err := t.workDir(r.Name)
 	if err != nil {
 		return verifier.Report{}, err
