@@ -45,10 +45,14 @@ func initCommand(a *app) *cobra.Command {
 	c.Flags().StringVar(&o.name, "fleet", "", "the fleet's `name` (default: the directory's)")
 	c.Flags().StringVar(&o.ci, "ci", "", "write a pipeline file for this `system`: "+strings.Join(ciSystems(), ", "))
 	c.Flags().StringVar(&o.image, "ci-image", "", "the pipeline's jobs run in this container `image`, which has imgops (default: they install it with Go)")
+	c.Flags().BoolVar(&o.print, "print", false, "with --ci: print the pipeline's files and write nothing, to put them together with files that are there")
 	return c
 }
 
-type initOptions struct{ name, ci, image string }
+type initOptions struct {
+	name, ci, image string
+	print           bool
+}
 
 func (a *app) runInit(ctx context.Context, dir string, o *initOptions) error {
 	dir, err := filepath.Abs(dir)
@@ -65,7 +69,17 @@ func (a *app) runInit(ctx context.Context, dir string, o *initOptions) error {
 			return err
 		}
 	}
-	if err := errors.Join(refuseOverwrite(dir, files), refuseOverwrite(top, pipeline)); err != nil {
+	if o.print {
+		return a.printFiles(pipeline)
+	}
+	instead := "choose another directory, or move them away"
+	if err := refuseOverwrite(dir, files, instead); err != nil {
+		return err
+	}
+	if o.ci != "" {
+		instead = "move them away, or have the pipeline printed, to put it together with what is there: imgops init --ci " + o.ci + " --print"
+	}
+	if err := refuseOverwrite(top, pipeline, instead); err != nil {
 		return err
 	}
 	if err := errors.Join(writeAll(dir, files), writeAll(top, pipeline)); err != nil {
@@ -83,10 +97,30 @@ func (a *app) runInit(ctx context.Context, dir string, o *initOptions) error {
 	return a.initRepo(ctx, dir, len(files))
 }
 
+// printFiles prints files; where there are several, each after a comment with its path.
+func (a *app) printFiles(files []fleetFile) error {
+	var b bytes.Buffer
+	for i, f := range files {
+		if i > 0 {
+			b.WriteString("\n")
+		}
+		if len(files) > 1 {
+			fmt.Fprintf(&b, "# %s\n", f.path)
+		}
+		b.Write(f.data)
+		a.note("printed %s", f.path)
+	}
+	_, err := a.Stdout.Write(b.Bytes())
+	return err
+}
+
 // fleet is the fleet to write; nil when only a pipeline file is asked for, for a fleet that is there.
 func (o *initOptions) fleet(dir string) ([]fleetFile, error) {
 	if o.image != "" && o.ci == "" {
 		return nil, &usageError{err: errors.New("--ci-image goes with --ci")}
+	}
+	if o.print && o.ci == "" {
+		return nil, &usageError{err: errors.New("--print goes with --ci")}
 	}
 	if _, err := os.Stat(filepath.Join(dir, "imgops.yaml")); err == nil && o.ci != "" {
 		return nil, nil
@@ -156,7 +190,7 @@ func fleetContent(name string) ([]fleetFile, error) {
 	return list, nil
 }
 
-func refuseOverwrite(dir string, files []fleetFile) error {
+func refuseOverwrite(dir string, files []fleetFile, instead string) error {
 	var there []string
 	for _, f := range files {
 		if _, err := os.Lstat(filepath.Join(dir, filepath.FromSlash(f.path))); err == nil {
@@ -164,7 +198,7 @@ func refuseOverwrite(dir string, files []fleetFile) error {
 		}
 	}
 	if len(there) > 0 {
-		return &usageError{err: fmt.Errorf("%s already has %s; nothing was written: choose another directory, or move them away", dir, strings.Join(there, ", "))}
+		return &usageError{err: fmt.Errorf("%s already has %s; nothing was written: %s", dir, strings.Join(there, ", "), instead)}
 	}
 	return nil
 }
