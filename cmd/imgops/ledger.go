@@ -129,6 +129,10 @@ func (s *session) checkLedger(ctx context.Context, names []string) error {
 		return err
 	}
 	problems, err := ledger.Ledger{Store: store}.Check(ctx, names...)
+	var damaged *ledger.DamagedError
+	if errors.As(err, &damaged) {
+		return fmt.Errorf("nothing is promoted: %w", err)
+	}
 	if err != nil || len(problems) == 0 {
 		return nil //nolint:nilerr // it is told when the record is stored, or is not
 	}
@@ -161,11 +165,12 @@ func (s *session) trustLedger(ctx context.Context) (ledger.Store, error) {
 	}
 	var foreign *ledger.ForeignError
 	var rewritten *ledger.RewrittenError
+	var damaged *ledger.DamagedError
 	switch {
 	case err == nil:
 		s.ledger.synced = true
 		return store, nil
-	case errors.As(err, &foreign), errors.As(err, &rewritten):
+	case errors.As(err, &foreign), errors.As(err, &rewritten), errors.As(err, &damaged):
 		return nil, fmt.Errorf("nothing is promoted: %w", err)
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)

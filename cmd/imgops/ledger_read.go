@@ -70,8 +70,9 @@ func (r *reading) sync(ctx context.Context) {
 	defer cancel()
 	var rewritten *ledger.RewrittenError
 	var foreign *ledger.ForeignError
+	var damaged *ledger.DamagedError
 	switch err := r.ledger.Store.Sync(ctx); {
-	case errors.As(err, &rewritten), errors.As(err, &foreign):
+	case errors.As(err, &rewritten), errors.As(err, &foreign), errors.As(err, &damaged):
 		r.unsound = true
 		fmt.Fprintf(r.Stderr, "warning: %v\n", err)
 	case err != nil:

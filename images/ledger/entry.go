@@ -77,6 +77,19 @@ func (e *ForeignError) Error() string {
 	return fmt.Sprintf("%s is no ledger: it holds %s and nothing that imgops has written, so it is left alone; %s", e.Where, e.File, e.Fix)
 }
 
+// DamagedError says that the store can be reached and that some of what it should hold cannot be read.
+type DamagedError struct {
+	Where string // the branch
+	Err   error
+	Fix   string // what to run
+}
+
+func (e *DamagedError) Error() string {
+	return fmt.Sprintf("%s is damaged: %v; %s", e.Where, e.Err, e.Fix)
+}
+
+func (e *DamagedError) Unwrap() error { return e.Err }
+
 // RefusedError says that the store can be reached and does not take entries.
 type RefusedError struct {
 	Where string

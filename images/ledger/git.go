@@ -251,7 +251,7 @@ func (g *Git) List(ctx context.Context, prefix string) ([]Item, error) {
 			return err
 		})
 		if err != nil {
-			return nil, fmt.Errorf("listing the ledger on %s: %w", g, err)
+			return nil, fmt.Errorf("listing the ledger on %s: %w", g, g.told(err))
 		}
 	}
 	var list []Item
@@ -268,7 +268,7 @@ func (g *Git) sizeOf(e object.TreeEntry) (int64, error) {
 	}
 	size, err := g.repo.Storer.EncodedObjectSize(e.Hash)
 	if err != nil {
-		return 0, fmt.Errorf("reading the size of %s: %w", e.Name, err)
+		return 0, &damage{"entry " + e.Name, err}
 	}
 	return size, nil
 }
@@ -280,6 +280,11 @@ func (g *Git) Read(ctx context.Context, path string) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	data, err := g.read(path)
+	return data, g.told(err)
+}
+
+func (g *Git) read(path string) ([]byte, error) {
 	for _, tip := range g.known() {
 		root, err := g.rootOf(tip)
 		if err != nil {
@@ -300,7 +305,7 @@ func (g *Git) Read(ctx context.Context, path string) ([]byte, error) {
 func (g *Git) blob(id plumbing.Hash) ([]byte, error) {
 	b, err := g.repo.BlobObject(id)
 	if err != nil {
-		return nil, fmt.Errorf("reading an entry of the ledger: %w", err)
+		return nil, &damage{"entry " + id.String(), err}
 	}
 	if b.Size > MaxSize {
 		return nil, tooLarge(b.Size)

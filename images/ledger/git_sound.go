@@ -155,7 +155,7 @@ func (h *history) commit(ctx context.Context, id plumbing.Hash) (*object.Commit,
 	if errors.Is(err, plumbing.ErrObjectNotFound) && !h.whole && g.via != nil {
 		h.whole = true
 		if err := g.via.fetch(ctx, h.tip, nil); err != nil {
-			return nil, fmt.Errorf("fetching the history of %s: %w", g, err)
+			return nil, fmt.Errorf("fetching the history of %s: %w", g, cannotFetch(err))
 		}
 		c, err = g.repo.CommitObject(id)
 	}

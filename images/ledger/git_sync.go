@@ -14,10 +14,9 @@ func (g *Git) Sync(ctx context.Context) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.via == nil {
-		return g.soundLocal(ctx)
+		return g.whole(ctx, func() error { return g.soundLocal(ctx) })
 	}
-	_, err := g.sync(ctx)
-	return err
+	return g.whole(ctx, func() error { _, err := g.sync(ctx); return err })
 }
 
 // Ready is Sync, and asks whether pushing is allowed as far as the remote tells before a push.
@@ -25,9 +24,9 @@ func (g *Git) Ready(ctx context.Context) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.via == nil {
-		return errors.Join(g.notCheckedOut(), g.soundLocal(ctx))
+		return errors.Join(g.notCheckedOut(), g.whole(ctx, func() error { return g.soundLocal(ctx) }))
 	}
-	if _, err := g.sync(ctx); err != nil {
+	if err := g.whole(ctx, func() error { _, err := g.sync(ctx); return err }); err != nil {
 		return err
 	}
 	return g.via.mayPush(ctx)
@@ -47,7 +46,7 @@ func (g *Git) sync(ctx context.Context) (plumbing.Hash, error) {
 			}
 		}
 		if err != nil {
-			return tip, fmt.Errorf("fetching %s: %w", g, err)
+			return tip, fmt.Errorf("fetching %s: %w", g, cannotFetch(err))
 		}
 		if !g.has(tip) {
 			return tip, fmt.Errorf("%s names %s, which is no commit; see: git ls-remote %s %s", g, tip, g.remote, localRef)

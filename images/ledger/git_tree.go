@@ -25,7 +25,7 @@ func (g *Git) rootOf(commit plumbing.Hash) (plumbing.Hash, error) {
 	}
 	c, err := g.repo.CommitObject(commit)
 	if err != nil {
-		return emptyTree, fmt.Errorf("reading commit %s of the ledger: %w", commit, err)
+		return emptyTree, &damage{"commit " + commit.String(), err}
 	}
 	return c.TreeHash, nil
 }
@@ -36,7 +36,7 @@ func (g *Git) entries(tree plumbing.Hash) ([]object.TreeEntry, error) {
 	}
 	t, err := object.GetTree(g.repo.Storer, tree)
 	if err != nil {
-		return nil, fmt.Errorf("reading tree %s of the ledger: %w", tree, err)
+		return nil, &damage{"tree " + tree.String(), err}
 	}
 	return t.Entries, nil
 }
