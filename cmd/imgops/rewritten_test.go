@@ -70,7 +70,7 @@ func TestRewrittenHistoryIsNotGuessed(t *testing.T) {
 	c.git("update-ref", "refs/remotes/origin/main", "HEAD")
 	c.bake()
 	c.git("remote", "set-url", "origin", "file://"+filepath.Join(t.TempDir(), "nowhere.git"))
-	_, errs := c.do(exitUsage, "ci", "--event", "push", "--rewritten-history")
-	require.Contains(t, errs, "fetching it did not work")
+	_, errs := c.do(exitRefused, "ci", "--event", "push", "--rewritten-history")
+	require.Contains(t, errs, "let this job read the remote: git ls-remote origin main has to work")
 	w.requireDefaults(one, "current")
 }

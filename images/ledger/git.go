@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -233,9 +234,20 @@ func (g *Git) reopen() {
 func (g *Git) objects() storage.Storer { return g.repo.Storer }
 
 // List gives the entries of all known tips.
-func (g *Git) List(ctx context.Context, prefix string) ([]Item, error) {
+func (g *Git) List(ctx context.Context, prefix string) (list []Item, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	err = g.whole(ctx, func() error {
+		list, err = g.list(ctx, prefix)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("listing the ledger on %s: %w", g, err)
+	}
+	return list, nil
+}
+
+func (g *Git) list(ctx context.Context, prefix string) ([]Item, error) {
 	byPath := map[string]Item{}
 	for _, tip := range g.known() {
 		root, err := g.rootOf(tip)
@@ -251,13 +263,10 @@ func (g *Git) List(ctx context.Context, prefix string) ([]Item, error) {
 			return err
 		})
 		if err != nil {
-			return nil, fmt.Errorf("listing the ledger on %s: %w", g, g.told(err))
+			return nil, err
 		}
 	}
-	var list []Item
-	for _, item := range byPath {
-		list = append(list, item)
-	}
+	list := slices.Collect(maps.Values(byPath))
 	slices.SortFunc(list, func(a, b Item) int { return compare(a.Path, b.Path) })
 	return list, nil
 }
@@ -280,8 +289,12 @@ func (g *Git) Read(ctx context.Context, path string) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	data, err := g.read(path)
-	return data, g.told(err)
+	var data []byte
+	err := g.whole(ctx, func() (err error) {
+		data, err = g.read(path)
+		return err
+	})
+	return data, err
 }
 
 func (g *Git) read(path string) ([]byte, error) {

@@ -38,7 +38,11 @@ func (g *Git) whole(ctx context.Context, do func() error) error {
 		return err
 	}
 	if g.via != nil {
-		if tip, asked := g.via.tip(ctx); asked == nil && !tip.IsZero() && g.via.fetch(ctx, tip, nil) == nil {
+		tip, asked := g.via.tip(ctx)
+		if asked != nil {
+			return err // whether the remote has it cannot be told
+		}
+		if !tip.IsZero() && g.via.fetch(ctx, tip, nil) == nil {
 			g.reopen()
 			err = do()
 		}
