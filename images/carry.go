@@ -56,7 +56,7 @@ func Carry(ctx context.Context, clients Clients, build Location, fleet string, k
 		}
 	}
 	for _, img := range rejected {
-		if err := KeepRejection(ctx, clients, build, img, time.Now(), false); err != nil {
+		if err := KeepRejection(ctx, clients, build, img, img.rejectedAt(time.Now()), false); err != nil {
 			return err
 		}
 	}

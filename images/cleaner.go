@@ -188,7 +188,7 @@ func (c *Cleaner) clean(ctx context.Context, o Old) error {
 // removeImage removes an image. That it was rejected is kept.
 func (c *Cleaner) removeImage(ctx context.Context, api removalAPI, img Image) error {
 	if img.Rejected != "" && img.Location == c.Query.Build {
-		if err := KeepRejection(ctx, c.Clients, c.Query.Build, img, c.Clock(), false); err != nil {
+		if err := KeepRejection(ctx, c.Clients, c.Query.Build, img, img.rejectedAt(img.Created), false); err != nil {
 			return err
 		}
 	}

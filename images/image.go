@@ -45,7 +45,8 @@ type Image struct {
 	BuiltAt              time.Time
 	Verified             string // the tests digest that it passed
 	VerifiedAt           time.Time
-	Rejected             string // reason
+	Rejected             string    // reason
+	RejectedAt           time.Time // as the parameter of the rejection has it; zero where there is none
 	Default              bool
 	Promoted             Promoted
 	Confirmed            Promoted // a later commit of main that wanted the image which was the default already

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // The actions of a Decision.
@@ -39,7 +40,8 @@ type Decision struct {
 // are the images of the build location (those of other roles and digests are passed over), defaults what Defaults said.
 // An image counts when it is available or on its way, was not rejected, and was not built from uncommitted changes;
 // for a wanted commit that is itself dirty those count too, but such a tree is never promoted. A digest whose image was
-// rejected is not built again by itself, for the same recipe would bring back what a person did not want.
+// rejected is not built again by itself, for the same recipe would bring back what a person did not want; another image of
+// it counts when it was made after that, on purpose.
 func Next(want Wanted, candidates []Image, defaults []Default) Decision {
 	d := Decision{Role: want.Role, Digest: want.Digest}
 	dirty := strings.HasSuffix(want.Commit, DirtySuffix)
@@ -103,6 +105,12 @@ func RejectedFix(role, reason string) string {
 // sift picks the images that count; the text says why others of the digest do not.
 func sift(want Wanted, candidates []Image, dirty bool) (usable []Image, unusable string) {
 	var why []string
+	var since time.Time // of the last rejection
+	for _, img := range candidates {
+		if img.Role == want.Role && img.Digest == want.Digest && img.Rejected != "" && img.RejectedAt.After(since) {
+			since = img.RejectedAt
+		}
+	}
 	for _, img := range candidates {
 		if img.Role != want.Role || img.Digest != want.Digest {
 			continue
@@ -110,6 +118,8 @@ func sift(want Wanted, candidates []Image, dirty bool) (usable []Image, unusable
 		switch {
 		case img.Rejected != "":
 			why = append(why, img.ID+" is rejected")
+		case img.Created.Before(since):
+			why = append(why, img.ID+" is older than that rejection")
 		case img.Dirty() && !dirty:
 			why = append(why, img.ID+" was built from uncommitted changes")
 		case img.State != "available" && img.State != "pending":

@@ -22,6 +22,11 @@ func candidate(id string, change ...func(*Image)) Image {
 	return img
 }
 
+// rejected says on which day an image was rejected.
+func rejected(day int) func(*Image) {
+	return func(i *Image) { i.Rejected, i.RejectedAt = "slow", time.Date(2026, 1, day, 0, 0, 0, 0, time.UTC) }
+}
+
 func defaultsOf(status ...Status) []Default {
 	var list []Default
 	for i, s := range status {
@@ -74,6 +79,15 @@ func TestNext(t *testing.T) {
 		},
 		"rejected, and built again on purpose": {
 			want: wantWeb, action: "promote", image: "ami-2", candidates: []Image{candidate("ami-1", func(i *Image) { i.Rejected = "slow" }), candidate("ami-2")},
+			reason: "2 of 2 locations are behind: 222222222222/us-east-1 (missing), 333333333333/us-east-1 (missing)",
+		},
+		"rejected, and another one is older than that": {
+			want: wantWeb, action: "none", image: "ami-1", noCandidate: true,
+			candidates: []Image{candidate("ami-1", created(1), rejected(3)), candidate("ami-2", created(2))},
+			reason:     "rejected: slow (ami-1); change the recipe, or have it built anew: imgops update --refresh web",
+		},
+		"rejected, and another one was made after that": {
+			want: wantWeb, action: "promote", image: "ami-3", candidates: []Image{candidate("ami-1", created(1), rejected(3)), candidate("ami-2", created(2)), candidate("ami-3", created(4))},
 			reason: "2 of 2 locations are behind: 222222222222/us-east-1 (missing), 333333333333/us-east-1 (missing)",
 		},
 		"pending":        {want: wantWeb, candidates: []Image{candidate("ami-1", state("pending"), verified(""))}, action: "verify", image: "ami-1", reason: "not verified yet"},

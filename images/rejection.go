@@ -41,7 +41,15 @@ func readRejection(fleet string, e types.Parameter) (Image, bool) {
 	if json.Unmarshal([]byte(aws.ToString(e.Value)), &r) != nil || r.Reason == "" {
 		r.Reason = aws.ToString(e.Value)
 	}
-	return Image{ID: r.Image, Fleet: fleet, Role: role, Digest: "sha256:" + digest, State: StateRemoved, Rejected: r.Reason}, true
+	return Image{ID: r.Image, Fleet: fleet, Role: role, Digest: "sha256:" + digest, State: StateRemoved, Rejected: r.Reason, RejectedAt: r.When}, true
+}
+
+// rejectedAt is when an image was rejected; otherwise is where that is not known.
+func (i Image) rejectedAt(otherwise time.Time) time.Time {
+	if i.RejectedAt.IsZero() {
+		return otherwise
+	}
+	return i.RejectedAt
 }
 
 // KeepRejection notes in the build location that the recipe of an image is rejected, for as long as nobody takes it back. One
@@ -75,11 +83,17 @@ func Rejections(ctx context.Context, clients Clients, build Location, fleet stri
 	return found.rejected, err
 }
 
-// notThere leaves out the images that are there: their own tags tell whether they are rejected.
+// notThere leaves out the images that are there: their own tags tell whether they are rejected. When, is noted on them.
 func notThere(rejected, there []Image) []Image {
-	has := make(map[string]bool, len(there))
-	for _, img := range there {
-		has[img.ID] = true
+	at := make(map[string]time.Time, len(rejected))
+	for _, img := range rejected {
+		at[img.ID] = img.RejectedAt
+	}
+	has := map[string]bool{}
+	for i := range there {
+		if when, ok := at[there[i].ID]; ok {
+			has[there[i].ID], there[i].RejectedAt = true, when
+		}
 	}
 	return slices.DeleteFunc(rejected, func(img Image) bool { return has[img.ID] })
 }

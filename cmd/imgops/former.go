@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/imgops/imgops/images"
 	"github.com/imgops/imgops/promoter"
@@ -92,6 +93,9 @@ func (s *session) readFormer(ctx context.Context, f *former, config roles.Config
 	}
 	for _, img := range f.kept.Rejected {
 		img.State = images.StateRemoved
+		if img.RejectedAt.IsZero() {
+			img.RejectedAt = time.Now()
+		}
 		f.rejected = append(f.rejected, img)
 		if digest := here[img.Role][img.Digest]; digest != "" && digest != img.Digest {
 			img.Digest = digest
