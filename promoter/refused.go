@@ -20,7 +20,7 @@ const (
 	RuleBackwards  = "backwards"
 	RuleRemoved    = "not on main any more" // main has no such role now, or not in that location
 
-	RuleMoved      = "build location moved" // and what holds at the old one is not known
+	RuleMoved = "build location moved" // and what holds at the old one is not known
 
 	RuleNothingBefore = "nothing before"   // a rollback, and no pointer's history has an image to go back to
 	RuleDiffer        = "locations differ" // a rollback, and the locations were not at the same image before
